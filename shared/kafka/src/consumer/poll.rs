@@ -1,0 +1,405 @@
+//! The poll thread.
+
+use super::{
+    ConsumerOptions, MAX_POLL_INTERVAL, Partition, PartitionWorker, WorkerStop,
+    partition::Progress,
+    rebalance::{Assigned, Position, Rebalances},
+};
+use crate::{KafkaConfig, KafkaError, Record, metrics};
+use outcry_runtime::{Component, Context};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer},
+    error::{KafkaError as RdKafkaError, RDKafkaErrorCode},
+    message::BorrowedMessage,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+const POLL: Duration = Duration::from_millis(50);
+const HOUSEKEEPING: Duration = Duration::from_millis(20);
+const MOST_RECORDS_A_ROUND: usize = 2000;
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+
+/// When the poll thread last polled.
+#[derive(Clone)]
+pub(super) struct Heartbeat {
+    started: Instant,
+    last_ms: Arc<AtomicU64>,
+}
+
+impl Heartbeat {
+    fn beat(&self) {
+        self.last_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Ordering::Relaxed)))
+    }
+}
+
+pub(super) struct Poller<W> {
+    consumer: BaseConsumer<Rebalances>,
+    options: ConsumerOptions,
+    context: Context,
+    health: Component,
+    worker: Arc<W>,
+    runtime: tokio::runtime::Handle,
+    heartbeat: Heartbeat,
+    topics: HashMap<String, Arc<str>>,
+    batches: HashMap<Position, Vec<Record>>,
+    read: u64,
+}
+
+impl<W: PartitionWorker> Poller<W> {
+    pub(super) fn new(
+        config: &KafkaConfig,
+        options: ConsumerOptions,
+        context: &Context,
+        worker: Arc<W>,
+    ) -> Result<Self, KafkaError> {
+        let group = format!("{}{}", config.topic_prefix, options.group);
+        let mut settings = config.client(&options.group);
+        settings
+            .set("group.id", &group)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", config.session_timeout_ms.to_string())
+            .set("heartbeat.interval.ms", (config.session_timeout_ms / 10).clamp(300, 3000).to_string())
+            .set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string())
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.min.messages", "20000")
+            .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.wait.max.ms", "100")
+            .set("allow.auto.create.topics", "false");
+        if let Some(instance) = &config.instance_id {
+            settings.set("group.instance.id", format!("{}-{instance}", options.group));
+        }
+        let rebalances =
+            Rebalances { group: options.group.clone(), assigned: Mutex::default(), newcomers: Mutex::default() };
+        let consumer: BaseConsumer<Rebalances> =
+            settings.create_with_context(rebalances).map_err(|source| config.error("making a consumer", source))?;
+        let names: Vec<String> = options.topics.iter().map(|topic| config.topic_name(*topic)).collect();
+        let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+        consumer.subscribe(&borrowed).map_err(|source| config.error("subscribing", source))?;
+        Ok(Self {
+            health: context.health.component(&format!("consumer {}", options.group)),
+            context: context.clone(),
+            consumer,
+            worker,
+            runtime: tokio::runtime::Handle::current(),
+            heartbeat: Heartbeat { started: Instant::now(), last_ms: Arc::default() },
+            topics: names.iter().map(|name| (name.clone(), Arc::from(name.as_str()))).collect(),
+            batches: HashMap::new(),
+            options,
+            read: 0,
+        })
+    }
+
+    pub(super) fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
+    }
+
+    /// Until shutdown, or until a worker stops fatally.
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
+        let mut next_commit = Instant::now() + self.options.commit_interval;
+        let mut next_housekeeping = Instant::now();
+        let outcome = loop {
+            if self.context.shutdown.is_cancelled() {
+                break Ok(());
+            }
+            self.heartbeat.beat();
+            self.poll_round();
+            self.start_newcomers();
+            self.hand_over();
+            let now = Instant::now();
+            if now >= next_housekeeping {
+                next_housekeeping = now + HOUSEKEEPING;
+                if let Err(error) = self.look_after_workers(now) {
+                    break Err(error);
+                }
+                self.balance_memory();
+            }
+            if now >= next_commit {
+                next_commit = now + self.options.commit_interval;
+                self.commit();
+            }
+        };
+        self.close();
+        outcome
+    }
+
+    /// Takes in what is there, up to a bound, and waits only when there is nothing.
+    fn poll_round(&mut self) {
+        let mut wait = POLL;
+        let mut taken = 0;
+        while taken < MOST_RECORDS_A_ROUND {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    let position = take(&message, &mut self.topics);
+                    let record = Record::copy(&message, position.0.clone());
+                    self.batches.entry(position).or_default().push(record);
+                    taken += 1;
+                    wait = Duration::ZERO;
+                }
+                Some(Err(error)) => {
+                    self.report(&error);
+                    break;
+                }
+            }
+        }
+        self.read += taken as u64;
+        if taken > 0 {
+            ::metrics::counter!(metrics::CONSUMED, "group" => self.options.group.clone()).increment(taken as u64);
+        }
+    }
+
+    fn report(&self, error: &RdKafkaError) {
+        let advice = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                "a topic is missing: create the topics with `outcry migrate`"
+            }
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
+                "no broker answers; trying again"
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                "the brokers refuse this user: check its ACLs"
+            }
+            _ => "reading goes on",
+        };
+        self.health.not_ready(format!("{advice} ({error})"));
+        tracing::warn!(group = self.options.group, %error, advice, "kafka consumer");
+    }
+
+    fn start_newcomers(&mut self) {
+        let rebalances = self.consumer.context();
+        let newcomers = std::mem::take(&mut *rebalances.newcomers.lock().unwrap_or_else(PoisonError::into_inner));
+        for (position, committed) in newcomers {
+            // What was polled before a worker stood belongs to this assignment and follows.
+            let assigned = self.start(&position, committed);
+            self.consumer.context().assigned().insert(position, assigned);
+        }
+        if !self.consumer.context().assigned().is_empty()
+            || self.consumer.subscription().is_ok_and(|list| list.count() == 0)
+        {
+            let held = self.consumer.context().assigned().values().any(|partition| partition.held);
+            if !held {
+                self.health.ready();
+            }
+        }
+    }
+
+    fn start(&self, position: &Position, committed: Option<i64>) -> Assigned {
+        let (sender, records) = tokio::sync::mpsc::unbounded_channel();
+        let progress = Arc::new(Progress::default());
+        let revoked = self.context.shutdown.child_token();
+        let partition = Partition {
+            topic: position.0.clone(),
+            partition: position.1,
+            committed,
+            records,
+            revoked: revoked.clone(),
+            progress: Arc::clone(&progress),
+        };
+        let worker = Arc::clone(&self.worker);
+        let task = self.runtime.spawn(async move { worker.work(partition).await });
+        Assigned { progress, revoked, sender, task, paused: false, held: false, committed, restart_at: None }
+    }
+
+    fn hand_over(&mut self) {
+        let assigned = self.consumer.context().assigned();
+        for (position, mut batch) in self.batches.drain() {
+            // Records of a partition that went meanwhile are read by its next owner.
+            let Some(partition) = assigned.get(&position) else { continue };
+            if partition.held || partition.restart_at.is_some() {
+                continue;
+            }
+            let mut frontier = partition.progress.frontier();
+            batch.retain(|record| frontier.hand_out(record.offset, record.size()));
+            drop(frontier);
+            // A worker that ended is found by housekeeping, which seeks back to the frontier.
+            let _ = partition.sender.send(batch);
+        }
+    }
+
+    fn look_after_workers(&mut self, now: Instant) -> anyhow::Result<()> {
+        let mut restarts = Vec::new();
+        {
+            let mut assigned = self.consumer.context().assigned();
+            let ended: Vec<Position> = assigned
+                .iter()
+                .filter(|(_, partition)| partition.task.is_finished() && !partition.held)
+                .map(|(position, _)| position.clone())
+                .collect();
+            for position in ended {
+                let Some(partition) = assigned.get_mut(&position) else { continue };
+                match partition.restart_at {
+                    Some(at) if now < at => {}
+                    Some(_) => restarts.push(position),
+                    None => self.ended(&position, partition, now)?,
+                }
+            }
+        }
+        for position in restarts {
+            self.restart(&position);
+        }
+        Ok(())
+    }
+
+    fn ended(&self, (topic, number): &Position, partition: &mut Assigned, now: Instant) -> anyhow::Result<()> {
+        if partition.revoked.is_cancelled() {
+            return Ok(());
+        }
+        let outcome = self.runtime.block_on(&mut partition.task);
+        match outcome {
+            Ok(Err(WorkerStop::Fatal(error))) => {
+                return Err(error.context(format!("working on {topic}/{number}")));
+            }
+            Ok(Err(WorkerStop::Hold(reason))) => {
+                tracing::error!(%topic, partition = number, reason, "this partition stays where it is until a person acts");
+                self.health.not_ready(format!("{topic}/{number} stays where it is: {reason}"));
+                partition.held = true;
+                return Ok(());
+            }
+            Ok(Err(WorkerStop::Restart(reason))) => {
+                tracing::warn!(%topic, partition = number, reason, "starting again from the last complete offset");
+            }
+            Ok(Ok(())) => tracing::warn!(%topic, partition = number, "a worker ended early; starting again"),
+            Err(error) => tracing::error!(%topic, partition = number, %error, "a worker panicked; starting again"),
+        }
+        // The handle was consumed; a finished one takes its place so that nobody polls it twice.
+        partition.task = self.runtime.spawn(async { Ok(()) });
+        partition.restart_at = Some(now + RESTART_DELAY);
+        Ok(())
+    }
+
+    /// Reads again from the frontier, with a fresh worker.
+    fn restart(&mut self, position: &Position) {
+        let rewind = {
+            let assigned = self.consumer.context().assigned();
+            let Some(partition) = assigned.get(position) else { return };
+            let frontier = partition.progress.frontier();
+            frontier.lowest_outstanding().or(partition.committed)
+        };
+        let offset = rewind.map_or(Offset::Beginning, Offset::Offset);
+        if let Err(error) = self.consumer.seek(&position.0, position.1, offset, Duration::from_secs(10)) {
+            tracing::warn!(topic = %position.0, partition = position.1, %error, "going back to the frontier; trying again");
+            if let Some(partition) = self.consumer.context().assigned().get_mut(position) {
+                partition.restart_at = Some(Instant::now() + RESTART_DELAY);
+            }
+            return;
+        }
+        self.batches.remove(position);
+        let mut fresh = self.start(position, rewind);
+        let mut assigned = self.consumer.context().assigned();
+        fresh.paused = assigned.get(position).is_some_and(|partition| partition.paused);
+        assigned.insert(position.clone(), fresh);
+    }
+
+    /// Pauses partitions that hold more than their share, resumes those that hold less than half of it.
+    fn balance_memory(&self) {
+        let mut assigned = self.consumer.context().assigned();
+        let share = self.options.max_outstanding_bytes / assigned.len().max(1);
+        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let mut total = 0;
+        let mut changed = HashSet::new();
+        for ((topic, number), partition) in assigned.iter() {
+            let bytes = partition.progress.frontier().outstanding_bytes();
+            total += bytes;
+            let stop = partition.held || bytes > share;
+            if stop && !partition.paused {
+                pause.add_partition(topic, *number);
+            } else if !stop && partition.paused && bytes <= share / 2 {
+                resume.add_partition(topic, *number);
+            } else {
+                continue;
+            }
+            changed.insert((topic.clone(), *number));
+        }
+        ::metrics::gauge!(metrics::OUTSTANDING_BYTES, "group" => self.options.group.clone()).set(total as f64);
+        let paused = pause.count() == 0 || self.consumer.pause(&pause).is_ok();
+        let resumed = resume.count() == 0 || self.consumer.resume(&resume).is_ok();
+        if paused && resumed {
+            for position in changed {
+                if let Some(partition) = assigned.get_mut(&position) {
+                    partition.paused = !partition.paused;
+                }
+            }
+        }
+    }
+
+    /// Commits each partition's frontier, synchronously.
+    fn commit(&self) {
+        let mut offsets = TopicPartitionList::new();
+        let mut advanced = Vec::new();
+        for ((topic, number), partition) in self.consumer.context().assigned().iter() {
+            let committable = partition.progress.frontier().committable();
+            let Some(offset) = committable.filter(|offset| partition.committed != Some(*offset)) else { continue };
+            if offsets.add_partition_offset(topic, *number, Offset::Offset(offset)).is_ok() {
+                advanced.push(((topic.clone(), *number), offset));
+            }
+        }
+        if advanced.is_empty() {
+            return;
+        }
+        let outcome = self.consumer.commit(&offsets, CommitMode::Sync);
+        let result = if outcome.is_ok() { "done" } else { "failed" };
+        ::metrics::counter!(metrics::COMMITS, "group" => self.options.group.clone(), "result" => result).increment(1);
+        match outcome {
+            Ok(()) => {
+                let mut assigned = self.consumer.context().assigned();
+                for (position, offset) in advanced {
+                    if let Some(partition) = assigned.get_mut(&position) {
+                        partition.committed = Some(offset);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(group = self.options.group, %error, "committing; trying again"),
+        }
+    }
+
+    /// Lets go of everything, commits what was done, and leaves the group.
+    fn close(self) {
+        let positions: Vec<Position> = self.consumer.context().assigned().keys().cloned().collect();
+        let offsets = self.consumer.context().let_go(&positions);
+        if offsets.count() > 0
+            && let Err(error) = self.consumer.commit(&offsets, CommitMode::Sync)
+        {
+            tracing::warn!(group = self.options.group, %error, "the last commit; its records will be read again");
+        }
+        tracing::info!(group = self.options.group, records = self.read, "consumer stopped");
+        // Closing can hang in the C library (librdkafka #509, #453): it gets a thread of its own and a bounded wait.
+        let (sender, closed) = std::sync::mpsc::channel();
+        let Self { consumer, .. } = self;
+        std::thread::spawn(move || {
+            consumer.unsubscribe();
+            drop(consumer);
+            let _ = sender.send(());
+        });
+        if closed.recv_timeout(Duration::from_secs(8)).is_err() {
+            tracing::warn!("leaving the consumer group took too long; the broker will notice by itself");
+        }
+    }
+}
+
+fn take(message: &BorrowedMessage<'_>, topics: &mut HashMap<String, Arc<str>>) -> Position {
+    let topic = match topics.get(message.topic()) {
+        Some(topic) => Arc::clone(topic),
+        None => {
+            let topic: Arc<str> = message.topic().into();
+            topics.insert(message.topic().to_owned(), Arc::clone(&topic));
+            topic
+        }
+    };
+    (topic, message.partition())
+}
