@@ -1,0 +1,274 @@
+//! The local stack for real: Kafka, ClickHouse, Dovecot, SMTP, the Mastodon fake and the fault proxy. Steering tests
+//! use the shared stack too, one after the other, because a killed broker is killed for all.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use outcry_sandbox::{Delivery, Fault, FaultProxy, Stack, fresh_prefix, shared_stack};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Readers use the servers, a writer kills them.
+static USE: RwLock<()> = RwLock::const_new(());
+
+async fn using() -> (&'static Stack, RwLockReadGuard<'static, ()>) {
+    (shared_stack().await, USE.read().await)
+}
+
+async fn alone() -> (&'static Stack, RwLockWriteGuard<'static, ()>) {
+    (shared_stack().await, USE.write().await)
+}
+
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    config
+}
+
+async fn make_topic(bootstrap: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = client(bootstrap).create().unwrap();
+    let made = admin.create_topics(&[NewTopic::new(topic, 1, TopicReplication::Fixed(1))], &AdminOptions::new()).await;
+    assert!(made.unwrap().iter().all(Result::is_ok));
+}
+
+async fn produce(bootstrap: &str, topic: &str, numbers: std::ops::Range<u32>) {
+    let producer: FutureProducer = client(bootstrap).set("enable.idempotence", "true").create().unwrap();
+    for number in numbers {
+        let payload = number.to_string();
+        let record = FutureRecord::<(), _>::to(topic).payload(&payload);
+        producer.send(record, Duration::from_secs(30)).await.unwrap();
+    }
+}
+
+async fn consume(bootstrap: &str, topic: &str, group: &str, count: usize) -> Vec<u32> {
+    let consumer: StreamConsumer =
+        client(bootstrap).set("group.id", group).set("auto.offset.reset", "earliest").create().unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    let read = consumer.stream().take(count).map(|message| {
+        let message = message.unwrap().detach();
+        std::str::from_utf8(message.payload().unwrap()).unwrap().parse::<u32>().unwrap()
+    });
+    tokio::time::timeout(Duration::from_secs(30), read.collect()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_carries_messages_and_refuses_unknown_topics() {
+    let (stack, _guard) = using().await;
+    let topic = format!("{}items", fresh_prefix());
+    make_topic(stack.bootstrap(), &topic).await;
+    produce(stack.bootstrap(), &topic, 0..100).await;
+    assert_eq!(consume(stack.bootstrap(), &topic, &topic, 100).await, (0..100).collect::<Vec<_>>());
+
+    let producer: FutureProducer = client(stack.bootstrap()).create().unwrap();
+    let unknown = FutureRecord::<(), _>::to("never-created").payload("x");
+    assert!(producer.send(unknown, Duration::from_secs(10)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_broker_comes_back_with_every_acknowledged_message() {
+    let (stack, _guard) = alone().await;
+    let kafka = stack.kafka_server().unwrap();
+    let topic = format!("{}items", fresh_prefix());
+    make_topic(stack.bootstrap(), &topic).await;
+    produce(stack.bootstrap(), &topic, 0..50).await;
+    let before = kafka.pid().unwrap();
+    kafka.kill();
+    assert_eq!(kafka.pid(), None);
+    let begun = std::time::Instant::now();
+    kafka.restart().await.unwrap();
+    eprintln!("kafka restart after kill: {:?}", begun.elapsed());
+    assert_ne!(kafka.pid().unwrap(), before);
+    produce(stack.bootstrap(), &topic, 50..60).await;
+    assert_eq!(consume(stack.bootstrap(), &topic, &topic, 60).await, (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_clickhouse_comes_back_with_its_rows() {
+    let (stack, _guard) = alone().await;
+    let (server, ask) = (stack.clickhouse_server().unwrap(), stack.clickhouse());
+    let database = stack.fresh_database().await.unwrap();
+    let create = format!(
+        "CREATE TABLE {database}.t (n UInt32) ENGINE = ReplacingMergeTree ORDER BY n SETTINGS fsync_after_insert = 1"
+    );
+    ask.query("migrator", &create).await.unwrap();
+    ask.query("sink", &format!("INSERT INTO {database}.t SELECT number FROM numbers(1000)")).await.unwrap();
+    server.kill();
+    assert!(ask.query("sink", "SELECT 1").await.is_err());
+    let begun = std::time::Instant::now();
+    server.restart().await.unwrap();
+    eprintln!("clickhouse restart after kill: {:?}", begun.elapsed());
+    assert_eq!(ask.query("sink", &format!("SELECT count(), sum(n) FROM {database}.t")).await.unwrap(), "1000\t499500");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_clickhouse_answers_once_it_continues() {
+    let (stack, _guard) = alone().await;
+    let server = stack.clickhouse_server().unwrap();
+    server.stop_process().unwrap();
+    let frozen = tokio::time::timeout(Duration::from_millis(500), stack.clickhouse().query("sink", "SELECT 1")).await;
+    server.continue_process().unwrap();
+    assert!(frozen.is_err());
+    assert_eq!(stack.clickhouse().query("sink", "SELECT 1").await.unwrap(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_analyst_reads_views_and_nothing_else() {
+    let (stack, _guard) = using().await;
+    let database = stack.fresh_database().await.unwrap();
+    let ask = stack.clickhouse();
+    ask.query("migrator", &format!("CREATE TABLE {database}.t (n UInt32) ENGINE = MergeTree ORDER BY n"))
+        .await
+        .unwrap();
+    ask.query("sink", &format!("INSERT INTO {database}.t VALUES (1), (2)")).await.unwrap();
+    let view =
+        format!("CREATE VIEW {database}.v_t DEFINER = migrator SQL SECURITY DEFINER AS SELECT * FROM {database}.t");
+    ask.query("migrator", &view).await.unwrap();
+    assert_eq!(ask.query("analyst", &format!("SELECT sum(n) FROM {database}.v_t")).await.unwrap(), "3");
+
+    let refused = [
+        format!("SELECT * FROM {database}.t"),
+        format!("INSERT INTO {database}.t VALUES (3)"),
+        format!("DROP TABLE {database}.t"),
+        format!("SELECT * FROM {database}.v_t SETTINGS max_execution_time = 0"),
+        "SELECT * FROM file('/etc/passwd', 'LineAsString')".to_owned(),
+        "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')".to_owned(),
+    ];
+    for sql in refused {
+        let answer = ask.query("analyst", &sql).await.unwrap_err().to_string();
+        assert!(answer.contains("ACCESS_DENIED") || answer.contains("READONLY"), "{sql}: {answer}");
+    }
+    let sink_drops = ask.query("sink", &format!("DROP TABLE {database}.t")).await.unwrap_err().to_string();
+    assert!(sink_drops.contains("ACCESS_DENIED"), "{sink_drops}");
+    ask.query("sink", "KILL QUERY WHERE query_id LIKE 'nobody/%' SYNC").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_enters_clickhouse_without_a_password() {
+    let (stack, _guard) = using().await;
+    for user in ["", "user=default", "user=migrator", "user=default&max_sessions_for_user=0"] {
+        let url = format!("{}/?{user}", stack.clickhouse().url);
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let answer = reqwest::Client::new().post(url).body("SELECT 1").send().await.unwrap();
+        assert!(!answer.status().is_success(), "{user}: {:?}", answer.text().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dovecot_takes_mail_both_ways_and_tells_an_idle_client() {
+    let (stack, _guard) = using().await;
+    let dovecot = stack.dovecot().unwrap();
+    let mail = |number: u32| {
+        format!("From: a@example.org\r\nMessage-ID: <{number}@x>\r\nSubject: {number}\r\n\r\nbody {number}\r\n")
+            .into_bytes()
+    };
+    let date = "2026-01-05T10:00:00Z".parse().unwrap();
+    dovecot.append("support", "INBOX", &mail(1), Some(date)).await.unwrap();
+    dovecot.append("support", "Sent", &mail(2), None).await.unwrap();
+    let bulk = (100..600).map(|number| Delivery { raw: mail(number), internal_date: Some(date) });
+    assert_eq!(dovecot.deliver("support", "INBOX", bulk).unwrap(), 500);
+
+    let mut session = dovecot.login("support").await.unwrap();
+    let capabilities = session.capabilities().await.unwrap();
+    for wanted in ["IDLE", "UIDPLUS", "CONDSTORE"] {
+        assert!(capabilities.has_str(wanted), "{wanted}");
+    }
+    assert_eq!(session.examine("Sent").await.unwrap().exists, 1);
+    assert_eq!(session.select("INBOX").await.unwrap().exists, 501);
+    let dates: Vec<_> = session.uid_fetch("1:*", "INTERNALDATE").await.unwrap().collect().await;
+    assert!(dates.iter().all(|fetch| fetch.as_ref().unwrap().internal_date().unwrap().timestamp() == date.as_second()));
+
+    let mut idle = session.idle();
+    idle.init().await.unwrap();
+    let (told, _stop) = idle.wait_with_timeout(Duration::from_secs(20));
+    dovecot.append("support", "INBOX", &mail(3), None).await.unwrap();
+    let response = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap().unwrap();
+    assert!(matches!(response, async_imap::extensions::idle::IdleResponse::NewData(_)), "{response:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dovecot_comes_back_with_its_mail_after_a_kill() {
+    let (stack, _guard) = alone().await;
+    let dovecot = stack.dovecot().unwrap();
+    dovecot.append("survivor", "INBOX", b"Subject: x\r\n\r\ny\r\n", None).await.unwrap();
+    dovecot.kill();
+    assert!(dovecot.login("survivor").await.is_err());
+    dovecot.restart().await.unwrap();
+    let mut session = dovecot.login("survivor").await.unwrap();
+    assert_eq!(session.select("INBOX").await.unwrap().exists, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn smtp_keeps_what_it_receives_and_fails_on_request() {
+    use lettre::transport::smtp::authentication::Credentials;
+    use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+    let smtp = outcry_sandbox::SmtpServer::start(Default::default()).unwrap();
+    let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1")
+        .port(smtp.port())
+        .credentials(Credentials::new("outcry".to_owned(), "secret".to_owned()))
+        .build();
+    let message = lettre::Message::builder()
+        .from("desk@acme.example".parse().unwrap())
+        .to("ann@example.org".parse().unwrap())
+        .subject("Your complaint")
+        .body("first\r\n.starts with a dot\r\n..two\r\n".to_owned())
+        .unwrap();
+    transport.send(message.clone()).await.unwrap();
+    smtp.fail_next(451, 1);
+    assert!(transport.send(message.clone()).await.unwrap_err().is_transient());
+    smtp.fail_next(550, 1);
+    assert!(transport.send(message.clone()).await.unwrap_err().is_permanent());
+    transport.send(message).await.unwrap();
+
+    let received = smtp.wait_for(2, Duration::from_secs(5)).await;
+    assert_eq!(received.len(), 2);
+    let mail = &received[0];
+    assert_eq!(
+        (mail.from.as_str(), mail.to.as_slice()),
+        ("desk@acme.example", ["ann@example.org".to_owned()].as_slice())
+    );
+    assert_eq!(mail.user.as_deref(), Some("outcry"));
+    let text = String::from_utf8_lossy(&mail.data);
+    assert!(text.contains("\r\n.starts with a dot\r\n..two\r\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_misbehaves_as_told() {
+    let (stack, _guard) = using().await;
+    let proxy = FaultProxy::start(stack.clickhouse().url.trim_start_matches("http://")).unwrap();
+    let mut through = stack.clickhouse().clone();
+    through.url = format!("http://{}", proxy.address());
+    let ask = |sql: &'static str| through.query("sink", sql);
+
+    assert_eq!(ask("SELECT 1").await.unwrap(), "1");
+    proxy.set(Fault::Delay(Duration::from_millis(200)));
+    let begun = std::time::Instant::now();
+    assert_eq!(ask("SELECT 2").await.unwrap(), "2");
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    proxy.set(Fault::DropResponse);
+    assert!(ask("SELECT 3").await.is_err());
+    assert!(proxy.dropped_responses() >= 1);
+    proxy.set(Fault::CutRequestAfter(20));
+    assert!(ask("SELECT 4").await.is_err());
+    proxy.set(Fault::CutResponseAfter(20));
+    assert!(ask("SELECT 5").await.is_err());
+    proxy.set(Fault::SlowResponse(2000));
+    let begun = std::time::Instant::now();
+    assert_eq!(ask("SELECT 6").await.unwrap(), "6");
+    assert!(begun.elapsed() >= Duration::from_millis(150));
+    proxy.set(Fault::Off);
+    assert!(ask("SELECT 7").await.is_err());
+    proxy.set(Fault::Blackhole);
+    let held = tokio::spawn({
+        let through = through.clone();
+        async move { through.query("sink", "SELECT 8").await }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!held.is_finished());
+    proxy.set(Fault::None);
+    assert_eq!(held.await.unwrap().unwrap(), "8");
+}
