@@ -1,1 +1,73 @@
-//! Placeholder.
+//! Mail that we send: one receipt per new case of mail, and alerts about critical items.
+//!
+//! It consumes `items.classified` and owns who is written to and who is not ([`decide`]), in which words ([`template`])
+//! and how often ([`ledger`]). It refuses to answer machines, lists, bounces, ourselves, spam, the past, and anything that
+//! goes on with a conversation. It keeps no state of its own: what was sent stands in the compacted checkpoint topic.
+//!
+//! A step that cannot be repeated: handing a mail to the server. It is noted right after; see [`ledger`].
+
+pub mod config;
+pub mod decide;
+pub mod error;
+pub mod ledger;
+pub mod message;
+pub mod metrics;
+pub mod notify;
+pub mod smtp;
+pub mod template;
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+
+use ledger::Ledger;
+use notify::Notify;
+use outcry_kafka::{Checkpoints, KafkaConfig, Publisher, Topic, for_each_record};
+use outcry_runtime::{Backoff, Context};
+use std::{sync::Arc, time::Duration};
+
+/// Owner of our checkpoints, and consumer group.
+const NAME: &str = "notifier";
+const FLUSH_BUDGET: Duration = Duration::from_secs(10);
+
+/// Sends what is due until `context.shutdown`.
+pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
+    outcry_runtime::install_crypto_provider();
+    let kafka = config.kafka.clone();
+    let publisher = Publisher::new(&kafka, NAME)?;
+    let Some(ledger) = open_ledger(&kafka, &publisher, &context).await else { return Ok(()) };
+    let notify = Arc::new(Notify::new(config, ledger, publisher.clone(), &context)?);
+    let handler = move |record| {
+        let notify = notify.clone();
+        async move { notify.handle(record).await }
+    };
+    for_each_record(&kafka, NAME, &[Topic::ItemsClassified], &publisher, &context, handler).await?;
+    publisher.flush(FLUSH_BUDGET).await;
+    Ok(())
+}
+
+/// Nothing is sent before it is known what was sent already. `None`: stopped meanwhile.
+async fn open_ledger(kafka: &KafkaConfig, publisher: &Publisher, context: &Context) -> Option<Ledger> {
+    let component = context.health.component("ledger");
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    loop {
+        let opened = tokio::select! {
+            opened = Checkpoints::open(kafka, publisher, NAME) => opened,
+            () = context.shutdown.cancelled() => return None,
+        };
+        match opened {
+            Ok(checkpoints) => {
+                component.ready();
+                return Some(Ledger::new(checkpoints));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "reading what was sent before failed; trying again");
+                component.not_ready(error.to_string());
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next_delay()) => {}
+            () = context.shutdown.cancelled() => return None,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What was sent: one record per case in the compacted checkpoint topic, owner `notifier`.
+//!
+//! Written after the server's 250 and before the offset passes. A crash in between sends that one mail again (with the
+//! same Message-ID); nothing else is ever sent twice. All records are held in memory, about 200 bytes a case.
+//!
+//! One notifier at a time: a second one would not see what the first wrote after it started. Which record is whose
+//! follows the partitions, so only a partition that moves between two living notifiers can repeat its last mail.
+
+use outcry_domain::{CaseId, CustomerId, Timestamp};
+use outcry_kafka::{Checkpoints, PublishError};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What a mail was sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A receipt to the customer.
+    Receipt,
+    /// An alert to our people.
+    Alert,
+}
+
+/// A mail that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// When.
+    pub at: Timestamp,
+    /// To which customer; of an alert: about which.
+    pub customer_id: CustomerId,
+}
+
+/// Whether a mail may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// Send it, then [`Ledger::record`] or [`Ledger::release`].
+    Send,
+    /// It was sent before.
+    SentBefore(Sent),
+    /// Another task is sending it.
+    BeingSent,
+    /// This customer had enough mail from us today.
+    Enough,
+}
+
+/// Who was sent what.
+pub struct Ledger {
+    checkpoints: Option<Checkpoints>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    sent: HashMap<String, Sent>,
+    being_sent: HashSet<String>,
+    /// Receipts of the last day, and those being sent.
+    receipts: HashMap<CustomerId, Vec<Timestamp>>,
+}
+
+impl Ledger {
+    /// Takes over what earlier runs sent.
+    pub fn new(checkpoints: Checkpoints) -> Self {
+        let mut state = State::default();
+        for key in checkpoints.keys() {
+            if let Some(sent) = checkpoints.get::<Sent>(&key) {
+                state.insert(key, sent);
+            }
+        }
+        Self { checkpoints: Some(checkpoints), state: Mutex::new(state) }
+    }
+
+    #[cfg(test)]
+    fn in_memory() -> Self {
+        Self { checkpoints: None, state: Mutex::default() }
+    }
+
+    /// Asks to send; at most one task at a time gets [`Permit::Send`] for a case and purpose.
+    pub fn reserve(&self, purpose: Purpose, case: CaseId, sending: Sent, max_per_day: usize) -> Permit {
+        let key = key(purpose, case);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sent) = state.sent.get(&key) {
+            return Permit::SentBefore(*sent);
+        }
+        if state.being_sent.contains(&key) {
+            return Permit::BeingSent;
+        }
+        if purpose == Purpose::Receipt {
+            let since = sending.at.minus(DAY);
+            let receipts = state.receipts.entry(sending.customer_id).or_default();
+            receipts.retain(|at| *at > since);
+            if receipts.len() >= max_per_day {
+                return Permit::Enough;
+            }
+            receipts.push(sending.at);
+            state.forget_old_receipts(since);
+        }
+        state.being_sent.insert(key);
+        Permit::Send
+    }
+
+    /// It was sent; durable when this returns.
+    pub async fn record(&self, purpose: Purpose, case: CaseId, sent: Sent) -> Result<(), PublishError> {
+        let key = key(purpose, case);
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.save(&key, &sent).await?;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.being_sent.remove(&key);
+        state.sent.insert(key, sent);
+        Ok(())
+    }
+
+    /// It was not sent.
+    pub fn release(&self, purpose: Purpose, case: CaseId, sending: Sent) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.being_sent.remove(&key(purpose, case));
+        if purpose == Purpose::Receipt
+            && let Some(receipts) = state.receipts.get_mut(&sending.customer_id)
+            && let Some(position) = receipts.iter().position(|at| *at == sending.at)
+        {
+            receipts.swap_remove(position);
+        }
+    }
+}
+
+impl State {
+    fn insert(&mut self, key: String, sent: Sent) {
+        if key.starts_with(RECEIPT) {
+            self.receipts.entry(sent.customer_id).or_default().push(sent.at);
+        }
+        self.sent.insert(key, sent);
+    }
+
+    /// Keeps the map of the last day's receipts as small as the last day.
+    fn forget_old_receipts(&mut self, since: Timestamp) {
+        const OFTEN_ENOUGH: usize = 1024;
+        if self.receipts.len().is_multiple_of(OFTEN_ENOUGH) {
+            self.receipts.retain(|_, receipts| receipts.iter().any(|at| *at > since));
+        }
+    }
+}
+
+const RECEIPT: &str = "receipt/";
+const ALERT: &str = "alert/";
+
+fn key(purpose: Purpose, case: CaseId) -> String {
+    match purpose {
+        Purpose::Receipt => format!("{RECEIPT}{case}"),
+        Purpose::Alert => format!("{ALERT}{case}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sending(seconds: i64) -> Sent {
+        Sent { at: Timestamp::from_seconds(1_000_000 + seconds), customer_id: CustomerId(7) }
+    }
+
+    fn reserve(ledger: &Ledger, case: u128, seconds: i64) -> Permit {
+        ledger.reserve(Purpose::Receipt, CaseId(case), sending(seconds), 3)
+    }
+
+    #[tokio::test]
+    async fn one_receipt_a_case_however_often_it_is_asked_for() {
+        let ledger = Ledger::in_memory();
+        assert_eq!(reserve(&ledger, 1, 0), Permit::Send);
+        assert_eq!(reserve(&ledger, 1, 1), Permit::BeingSent);
+        ledger.record(Purpose::Receipt, CaseId(1), sending(0)).await.unwrap();
+        assert_eq!(reserve(&ledger, 1, 2), Permit::SentBefore(sending(0)));
+        let alert = ledger.reserve(Purpose::Alert, CaseId(1), sending(3), 3);
+        assert_eq!(alert, Permit::Send, "an alert about the case is another mail");
+    }
+
+    #[test]
+    fn a_mail_that_was_not_sent_may_be_sent_later() {
+        let ledger = Ledger::in_memory();
+        assert_eq!(reserve(&ledger, 1, 0), Permit::Send);
+        ledger.release(Purpose::Receipt, CaseId(1), sending(0));
+        assert_eq!(reserve(&ledger, 1, 1), Permit::Send);
+    }
+
+    #[test]
+    fn three_receipts_a_day_to_one_customer_and_no_more() {
+        let ledger = Ledger::in_memory();
+        for case in 1..=3 {
+            assert_eq!(reserve(&ledger, case, case as i64), Permit::Send);
+        }
+        assert_eq!(reserve(&ledger, 4, 4), Permit::Enough);
+        let other = Sent { customer_id: CustomerId(8), ..sending(4) };
+        assert_eq!(ledger.reserve(Purpose::Receipt, CaseId(5), other, 3), Permit::Send);
+        assert_eq!(reserve(&ledger, 4, 86_400 + 2), Permit::Send, "a day later there is room again");
+    }
+}

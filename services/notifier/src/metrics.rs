@@ -1,0 +1,12 @@
+//! Names of the metrics.
+
+/// Acknowledgements that the mail server took; label `language`.
+pub const ACKNOWLEDGED: &str = "outcry_notifier_acknowledgements_sent_total";
+/// Inbound mails that got none; label `reason`.
+pub const NOT_ACKNOWLEDGED: &str = "outcry_notifier_acknowledgements_withheld_total";
+/// Alerts that the mail server took.
+pub const ALERTED: &str = "outcry_notifier_alerts_sent_total";
+/// Mails that the mail server did not take; label `outcome`: `refused` (for good) or `deferred`.
+pub const FAILED: &str = "outcry_notifier_mails_failed_total";
+/// Records that cannot be read. The sink puts them into dead letters; here they are passed.
+pub const UNREADABLE: &str = "outcry_notifier_records_unreadable_total";

@@ -1,0 +1,228 @@
+//! One record of `items.classified`: a receipt, an alert, both or neither.
+
+use crate::{
+    config::{Config, Notifier},
+    decide::{self, Acknowledge},
+    error::SendError,
+    ledger::{Ledger, Permit, Purpose, Sent},
+    message::{self, Acknowledgement},
+    metrics,
+    smtp::Mailer,
+    template::{self, Templates},
+};
+use lettre::message::Mailbox;
+use outcry_domain::{Brand, ClassifiedItem, SCHEMA_VERSION};
+use outcry_kafka::{Outcome, Publisher, Record, Topic};
+use outcry_runtime::{Component, Context};
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Below this the customer's language counts as unknown.
+const CERTAIN: f32 = 0.5;
+
+/// Sends what is due.
+pub struct Notify {
+    settings: Notifier,
+    brands: Vec<Brand>,
+    senders: HashMap<String, Mailbox>,
+    default_sender: Option<Mailbox>,
+    duty: Vec<Mailbox>,
+    mailer: Option<Mailer>,
+    templates: Templates,
+    ledger: Ledger,
+    publisher: Publisher,
+    context: Context,
+    component: Component,
+}
+
+/// Enough of a record to see that it is of another version.
+#[derive(Deserialize)]
+struct Versioned {
+    item: Version,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u16,
+}
+
+impl Notify {
+    /// Parses what the configuration names; sends nothing.
+    pub fn new(config: Config, ledger: Ledger, publisher: Publisher, context: &Context) -> anyhow::Result<Self> {
+        let smtp = config.notifier.smtp.as_ref();
+        let senders = smtp.into_iter().flat_map(|smtp| &smtp.from_by_brand);
+        let duty = config.notifier.alerts.to.iter().map(|address| Ok(address.parse()?));
+        let component = context.health.component("smtp");
+        component.ready();
+        Ok(Self {
+            senders: senders.map(|(brand, from)| Ok((brand.clone(), from.parse()?))).collect::<anyhow::Result<_>>()?,
+            default_sender: smtp.map(|smtp| smtp.from.parse()).transpose()?,
+            duty: duty.collect::<anyhow::Result<_>>()?,
+            mailer: smtp.map(Mailer::new).transpose()?,
+            templates: Templates::new()?,
+            settings: config.notifier,
+            brands: config.brands,
+            ledger,
+            publisher,
+            context: context.clone(),
+            component,
+        })
+    }
+
+    /// Does what is due for a record. May be repeated: what was sent is not sent again.
+    pub async fn handle(&self, record: Record) -> Outcome {
+        let Ok(Versioned { item: Version { schema_version } }) = serde_json::from_slice(&record.payload) else {
+            return self.pass_over();
+        };
+        if schema_version != SCHEMA_VERSION {
+            return Outcome::Fatal(format!(
+                "items.classified holds schema version {schema_version}; upgrade the notifier"
+            ));
+        }
+        let Ok(classified) = serde_json::from_slice::<ClassifiedItem>(&record.payload) else {
+            return self.pass_over();
+        };
+        match self.alert_if_due(&classified).await {
+            Outcome::Done | Outcome::Skip => self.acknowledge_if_due(&classified).await,
+            other => other,
+        }
+    }
+
+    /// The sink puts what cannot be read into dead letters; a second copy would only be counted twice.
+    fn pass_over(&self) -> Outcome {
+        ::metrics::counter!(metrics::UNREADABLE).increment(1);
+        Outcome::Skip
+    }
+
+    async fn acknowledge_if_due(&self, classified: &ClassifiedItem) -> Outcome {
+        let settings = &self.settings.acknowledgements;
+        let now = self.context.clock.now();
+        match decide::acknowledgement(classified, &self.brands, settings, now) {
+            Ok(due) => self.acknowledge(classified, due).await,
+            Err(withheld) => {
+                note_withheld(withheld.metric_label());
+                Outcome::Skip
+            }
+        }
+    }
+
+    async fn acknowledge(&self, classified: &ClassifiedItem, due: Acknowledge<'_>) -> Outcome {
+        let item = &classified.item;
+        let (Some(mailer), Some(from)) = (&self.mailer, self.sender(&item.brand)) else {
+            return Outcome::Fatal("notifier.smtp is missing: receipts cannot be sent".into());
+        };
+        let limit = self.settings.acknowledgements.max_per_address_per_day;
+        let sending = Sent { at: self.context.clock.now(), customer_id: item.customer.customer_id };
+        let permit = self.ledger.reserve(Purpose::Receipt, item.case_id, sending, limit);
+        let sent = match permit {
+            Permit::Send => sending,
+            Permit::SentBefore(sent) => sent,
+            Permit::BeingSent => return Outcome::Retry("the receipt of this case is being sent".into()),
+            Permit::Enough => {
+                note_withheld("enough_today");
+                return Outcome::Skip;
+            }
+        };
+        let (language, receipt) = match self.words(classified, due.brand) {
+            Ok(words) => words,
+            Err(error) => return Outcome::Fatal(format!("writing a receipt: {error}")),
+        };
+        let acknowledgement =
+            Acknowledgement { item, mail: due.mail, from, receipt: &receipt, language, sent_at: sent.at };
+        if permit == Permit::Send {
+            let result = match acknowledgement.write() {
+                Ok(mail) => mailer.send(&mail).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                self.ledger.release(Purpose::Receipt, item.case_id, sending);
+                return self.not_sent(classified, &error);
+            }
+            self.component.ready();
+            // From here to the record below, a crash sends this mail again.
+            if let Err(error) = self.ledger.record(Purpose::Receipt, item.case_id, sent).await {
+                return Outcome::Fatal(format!("noting that a receipt was sent: {error}"));
+            }
+            ::metrics::counter!(metrics::ACKNOWLEDGED, "language" => language.to_owned()).increment(1);
+        }
+        // Published on a repeat as well: the last run may have ended between the record and this.
+        let outbound = acknowledgement.to_item();
+        match self.publisher.publish_json(Topic::ItemsRaw, &outbound.case_id.to_string(), &outbound).await {
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Retry(format!("publishing the receipt as an item: {error}")),
+        }
+    }
+
+    fn words(&self, classified: &ClassifiedItem, brand: &Brand) -> Result<(&str, template::Receipt), minijinja::Error> {
+        let settings = &self.settings.acknowledgements;
+        let found = &classified.classification.language;
+        // Copied out of the brand's own list, so that the language outlives it.
+        let language =
+            template::choose(&found.label, found.confidence >= CERTAIN, &brand.languages, &settings.languages);
+        let language = template::LANGUAGES.iter().find(|known| **known == language).copied().unwrap_or("en");
+        let urgency = classified.classification.urgency.label.as_str();
+        let minutes = brand
+            .targets
+            .get(urgency)
+            .map_or(settings.respond_within_hours.saturating_mul(60), |target| target.respond_minutes);
+        let reference = classified.item.case_id.to_string();
+        let reference = reference.split('-').take(2).collect::<Vec<_>>().join("-").to_uppercase();
+        Ok((language, self.templates.receipt(language, &brand.name, &reference, minutes)?))
+    }
+
+    async fn alert_if_due(&self, classified: &ClassifiedItem) -> Outcome {
+        let (item, now) = (&classified.item, self.context.clock.now());
+        let max_age = self.settings.acknowledgements.max_age();
+        let (Some(mailer), Some(from)) = (&self.mailer, self.sender(&item.brand)) else { return Outcome::Skip };
+        if !decide::alert(classified, &self.settings.alerts, max_age, now) {
+            return Outcome::Skip;
+        }
+        let sending = Sent { at: now, customer_id: item.customer.customer_id };
+        match self.ledger.reserve(Purpose::Alert, item.case_id, sending, usize::MAX) {
+            Permit::Send => {}
+            Permit::BeingSent => return Outcome::Retry("the alert about this case is being sent".into()),
+            Permit::SentBefore(_) | Permit::Enough => return Outcome::Skip,
+        }
+        let evidence = &classified.classification.evidence;
+        let mut signals: Vec<String> =
+            evidence.iter().filter(|span| span.axis == "urgency").map(|span| span.signal.clone()).collect();
+        signals.dedup();
+        let category = classified.classification.category.label.as_str();
+        let result = match message::alert(item, category, &signals, from, &self.duty) {
+            Ok(mail) => mailer.send(&mail).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            self.ledger.release(Purpose::Alert, item.case_id, sending);
+            return self.not_sent(classified, &error);
+        }
+        self.component.ready();
+        ::metrics::counter!(metrics::ALERTED).increment(1);
+        match self.ledger.record(Purpose::Alert, item.case_id, sending).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Fatal(format!("noting that an alert was sent: {error}")),
+        }
+    }
+
+    fn sender(&self, brand: &str) -> Option<&Mailbox> {
+        self.senders.get(brand).or(self.default_sender.as_ref())
+    }
+
+    fn not_sent(&self, classified: &ClassifiedItem, error: &SendError) -> Outcome {
+        ::metrics::counter!(metrics::FAILED, "outcome" => error.metric_label()).increment(1);
+        match error {
+            SendError::Deferred(_) => {
+                self.component.not_ready(error.to_string());
+                Outcome::Retry(error.to_string())
+            }
+            SendError::Refused(_) | SendError::Unwritable(_) => {
+                tracing::warn!(case.id = %classified.item.case_id, %error, "a mail was given up");
+                Outcome::Done
+            }
+        }
+    }
+}
+
+fn note_withheld(reason: &'static str) {
+    ::metrics::counter!(metrics::NOT_ACKNOWLEDGED, "reason" => reason).increment(1);
+}
