@@ -29,12 +29,15 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Describes a server without starting it; its stdout and stderr are appended to `log`.
-    pub(crate) fn new(name: &'static str, log: PathBuf, command: impl Fn() -> Command + Send + Sync + 'static) -> Self {
+    pub fn new(name: &'static str, log: PathBuf, command: impl Fn() -> Command + Send + Sync + 'static) -> Self {
         Self { name, log, command: Box::new(command), child: Mutex::new(None) }
     }
 
-    /// Starts the child; an error if it runs already.
-    pub(crate) fn start(&self) -> Result<()> {
+    /// Starts the child.
+    ///
+    /// # Errors
+    /// When it runs already, or cannot be started.
+    pub fn start(&self) -> Result<()> {
         let mut child = self.lock();
         if child.is_some() {
             return Err(SandboxError::Unsupported(format!("{} runs already", self.name)));
@@ -53,7 +56,7 @@ impl ServerProcess {
     }
 
     /// How it ended, if it did so by itself.
-    pub(crate) fn exited(&self) -> Option<ExitStatus> {
+    pub fn exited(&self) -> Option<ExitStatus> {
         self.lock().as_mut().and_then(|child| child.try_wait().ok().flatten())
     }
 
