@@ -1,0 +1,32 @@
+//! Which rows of a partition are stored already.
+
+use crate::{StoredTable, Warehouse, WarehouseError, client::Request};
+use std::ops::Range;
+
+impl Warehouse {
+    /// The offsets of a partition that are stored, within `offsets`, sorted. A row that a later version of the same fact
+    /// replaced may be absent: storing it again is harmless, because its version is the smaller one.
+    pub async fn read_back(
+        &self,
+        table: StoredTable,
+        epoch: u16,
+        partition: u32,
+        offsets: Range<u64>,
+    ) -> Result<Vec<u64>, WarehouseError> {
+        let sql = format!(
+            "SELECT DISTINCT kafka_offset FROM {table} WHERE kafka_epoch = {epoch} AND kafka_partition = {partition} \
+             AND kafka_offset >= {start} AND kafka_offset < {end} ORDER BY kafka_offset FORMAT RowBinary",
+            table = table.name(),
+            start = offsets.start,
+            end = offsets.end,
+        );
+        let doing = "reading back what is stored";
+        let answer = self.execute(Request::new(doing, &sql)).await?;
+        let (numbers, rest) = answer.body.as_chunks::<8>();
+        if !rest.is_empty() {
+            let reason = format!("{} bytes are no list of 64-bit offsets", answer.body.len());
+            return Err(WarehouseError::Unreadable { doing, database: self.database().into(), reason });
+        }
+        Ok(numbers.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect())
+    }
+}
