@@ -43,6 +43,7 @@ type QueryStableV2 = unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut Query
 /// When arguments are missing, the library cannot be loaded, or the engine refuses its configuration.
 pub fn serve(arguments: impl IntoIterator<Item = String>) -> Result<()> {
     let arguments = ServeArguments::parse(arguments)?;
+    block_sigpipe();
     // SAFETY: the pinned library runs its initialisers once, in a process that does nothing else.
     let library = unsafe { libloading::Library::new(&arguments.library) };
     let library = library.map_err(std::io::Error::other).doing("loading", &arguments.library)?;
@@ -68,6 +69,18 @@ pub fn serve(arguments: impl IntoIterator<Item = String>) -> Result<()> {
             Err(SandboxError::Refused { server: "ClickHouse", answer: message.to_string_lossy().into_owned() })
         }
         None => Ok(()),
+    }
+}
+
+/// The engine restores SIGPIPE's default action, as a command line tool does, and would die with the first client that
+/// hangs up while an answer is being written. All its threads inherit this mask, so the write fails with EPIPE instead.
+fn block_sigpipe() {
+    // SAFETY: the set is initialised before use; called before any other thread exists.
+    unsafe {
+        let mut signals: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut signals);
+        libc::sigaddset(&raw mut signals, libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, std::ptr::null_mut());
     }
 }
 

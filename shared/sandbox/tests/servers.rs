@@ -1,10 +1,14 @@
 //! The local stack for real: Kafka, ClickHouse, Dovecot, SMTP, the Mastodon fake and the fault proxy. Steering tests
 //! use the shared stack too, one after the other, because a killed broker is killed for all.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, not in their helpers
+
 use std::time::Duration;
 
 use futures::StreamExt;
-use outcry_sandbox::{Delivery, Fault, FaultProxy, Stack, fresh_prefix, shared_stack};
+use outcry_sandbox::{
+    Delivery, Fault, FaultProxy, MastodonOptions, MastodonServer, NewStatus, Stack, fresh_prefix, shared_stack,
+};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -64,7 +68,8 @@ async fn kafka_carries_messages_and_refuses_unknown_topics() {
     produce(stack.bootstrap(), &topic, 0..100).await;
     assert_eq!(consume(stack.bootstrap(), &topic, &topic, 100).await, (0..100).collect::<Vec<_>>());
 
-    let producer: FutureProducer = client(stack.bootstrap()).create().unwrap();
+    let producer: FutureProducer =
+        client(stack.bootstrap()).set("topic.metadata.propagation.max.ms", "500").create().unwrap();
     let unknown = FutureRecord::<(), _>::to("never-created").payload("x");
     assert!(producer.send(unknown, Duration::from_secs(10)).await.is_err());
 }
@@ -254,8 +259,11 @@ async fn the_proxy_misbehaves_as_told() {
     assert!(proxy.dropped_responses() >= 1);
     proxy.set(Fault::CutRequestAfter(20));
     assert!(ask("SELECT 4").await.is_err());
-    proxy.set(Fault::CutResponseAfter(20));
-    assert!(ask("SELECT 5").await.is_err());
+    // A client that hangs up in the middle of a long answer must not take the server with it (SIGPIPE).
+    for _ in 0..20 {
+        proxy.set(Fault::CutResponseAfter(20));
+        assert!(ask("SELECT 5 FROM numbers(3000000)").await.is_err());
+    }
     proxy.set(Fault::SlowResponse(2000));
     let begun = std::time::Instant::now();
     assert_eq!(ask("SELECT 6").await.unwrap(), "6");
@@ -271,4 +279,75 @@ async fn the_proxy_misbehaves_as_told() {
     assert!(!held.is_finished());
     proxy.set(Fault::None);
     assert_eq!(held.await.unwrap().unwrap(), "8");
+}
+
+async fn get(server: &MastodonServer, path: &str) -> (u16, Option<String>, serde_json::Value) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = match path.starts_with("http") {
+        true => path.to_owned(),
+        false => format!("{}{path}", server.base_url()),
+    };
+    let answer = reqwest::Client::new().get(url).bearer_auth(server.token()).send().await.unwrap();
+    let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+    assert!(answer.headers().contains_key("x-ratelimit-remaining"));
+    (answer.status().as_u16(), link, answer.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_min_id_through_mastodon_meets_every_mention_once() {
+    let server = MastodonServer::start(MastodonOptions::default()).unwrap();
+    let start: jiff::Timestamp = "2026-01-05T10:00:00Z".parse().unwrap();
+    let added: Vec<String> = (0..1000_i64)
+        .map(|number| {
+            server.add_mention(NewStatus::new(
+                "ann@elsewhere.example",
+                &format!("mention {number}"),
+                start + Duration::from_secs(number.unsigned_abs()),
+            ))
+        })
+        .collect();
+    let mut met = Vec::new();
+    let mut next = Some("/api/v1/notifications?types[]=mention&limit=80&min_id=0".to_owned());
+    while let Some(path) = next {
+        let (status, link, body) = get(&server, &path).await;
+        assert_eq!(status, 200);
+        let mut page: Vec<String> =
+            body.as_array().unwrap().iter().map(|note| note["status"]["id"].as_str().unwrap().to_owned()).collect();
+        page.reverse();
+        met.append(&mut page);
+        let prev = |link: String| {
+            link.split(", ")
+                .find(|part| part.contains("rel=\"prev\""))
+                .map(|part| part[1..].split('>').next().unwrap().to_owned())
+        };
+        next = link.and_then(prev);
+    }
+    assert_eq!(met, added);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mastodon_shows_edits_deletions_own_replies_and_failures() {
+    let server = MastodonServer::start(MastodonOptions::default()).unwrap();
+    let at: jiff::Timestamp = "2026-01-05T10:00:00Z".parse().unwrap();
+    let mention = server.add_mention(NewStatus::new("ann", "where is my parcel?", at));
+    let reply = server.add_own("we look into it", at, Some(&mention));
+    server.add_boost(&mention, at).unwrap();
+    server.edit(&mention, "where is my parcel, and my money?", at + Duration::from_secs(60)).unwrap();
+
+    let (_, _, status) = get(&server, &format!("/api/v1/statuses/{mention}")).await;
+    assert_eq!(status["edited_at"], "2026-01-05T10:01:00.000Z");
+    assert_eq!(get(&server, &format!("/api/v1/statuses/{mention}/history")).await.2.as_array().unwrap().len(), 2);
+    let own = get(&server, "/api/v1/accounts/verify_credentials").await.2["id"].as_str().unwrap().to_owned();
+    let (_, _, replies) = get(&server, &format!("/api/v1/accounts/{own}/statuses?exclude_reblogs=true&min_id=0")).await;
+    assert_eq!(replies.as_array().unwrap().len(), 1);
+    assert_eq!((&replies[0]["id"], &replies[0]["in_reply_to_id"]), (&reply.into(), &mention.clone().into()));
+
+    server.delete(&mention).unwrap();
+    assert_eq!(get(&server, &format!("/api/v1/statuses/{mention}")).await.0, 404);
+    server.fail_next(429, 1);
+    assert_eq!(get(&server, "/api/v1/notifications").await.0, 429);
+    assert_eq!(get(&server, "/api/v1/notifications").await.0, 200);
+    let anonymous =
+        reqwest::Client::new().get(format!("{}/api/v1/notifications", server.base_url())).send().await.unwrap();
+    assert_eq!(anonymous.status().as_u16(), 401);
 }
