@@ -7,16 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const SERVICES: [&str; 8] = [
-    "email-connector",
-    "phone-connector",
-    "social-connector",
-    "classifier",
-    "sink",
-    "notifier",
-    "console",
-    "outcry",
-];
+const SERVICES: [&str; 8] =
+    ["email-connector", "phone-connector", "social-connector", "classifier", "sink", "notifier", "console", "outcry"];
 const SHARED: [&str; 7] = ["domain", "classify", "runtime", "kafka", "webhook", "warehouse", "sandbox"];
 
 /// Libraries with an owner: nobody else talks to that system directly.
@@ -104,7 +96,8 @@ fn arrows_point_downward_only() {
 fn each_outside_system_has_one_owner() {
     let mut wrong = Vec::new();
     for (name, package) in packages() {
-        let used = dependencies(&package, &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development]);
+        let used =
+            dependencies(&package, &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development]);
         for (library, owners) in OWNED {
             if used.contains(library) && !owners.contains(&name.as_str()) {
                 wrong.push(format!("{name} uses {library}, which belongs to {owners:?}"));
@@ -134,7 +127,10 @@ fn every_service_has_the_same_rooms() {
         missing.extend(rooms.iter().map(|room| source.join(room)).filter(|room| !room.is_file()));
         let lines = fs::read_to_string(source.join("main.rs")).unwrap_or_default().lines().count();
         let limit = if service == "outcry" { 120 } else { 40 };
-        assert!(lines <= limit, "services/{service}/src/main.rs has {lines} lines; {limit} are enough to start a service");
+        assert!(
+            lines <= limit,
+            "services/{service}/src/main.rs has {lines} lines; {limit} are enough to start a service"
+        );
     }
     assert!(missing.is_empty(), "missing: {missing:#?}");
 }

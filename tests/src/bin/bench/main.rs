@@ -1,0 +1,102 @@
+//! Speed and size, measured on the real binaries with a real Kafka and a real ClickHouse on this machine.
+//!
+//! `cargo run --release -p outcry-tests --bin bench -- pipeline --items 200000 [--format json]`. CPU-seconds for each million
+//! items stand beside the rate, because a busy machine changes the second and hardly the first.
+
+mod figures;
+mod pipeline;
+mod webhook;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use figures::Figures;
+use outcry_sandbox::{KafkaOptions, Stack, StackOptions};
+use std::process::{Command, ExitCode};
+
+/// Benchmarks of Outcry's binaries.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// How to print the figures.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Use the binaries as they are instead of building them first.
+    #[arg(long, global = true)]
+    no_build: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Raw topic preloaded, classifier and sink started: time until every item can be queried.
+    Pipeline(pipeline::Options),
+    /// Signed call events over HTTP: the rate of durable answers, and the time until an event can be queried.
+    Webhook(webhook::Options),
+}
+
+impl What {
+    /// Packages whose binaries are started.
+    fn packages(&self) -> &'static [&'static str] {
+        match self {
+            Self::Pipeline(_) => &["outcry-sandbox", "outcry-classifier", "outcry-sink"],
+            Self::Webhook(_) => &["outcry-sandbox", "outcry-phone-connector", "outcry-classifier", "outcry-sink"],
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(figures) => {
+            match arguments.format {
+                Format::Text => print!("{figures}"),
+                Format::Json => println!("{}", figures.to_json()),
+            }
+            if figures.lost == 0 && figures.doubled == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<Figures> {
+    if !arguments.no_build {
+        build(arguments.what.packages())?;
+    }
+    eprintln!("bench: starting Kafka and ClickHouse");
+    // As in production: the broker's code is compiled fully, at the price of a slower start.
+    let kafka = KafkaOptions { fast_start: false, ..KafkaOptions::default() };
+    let stack = Stack::start(StackOptions { kafka, ..StackOptions::default() }).await?;
+    let figures = match &arguments.what {
+        What::Pipeline(options) => pipeline::run(&stack, options).await,
+        What::Webhook(options) => webhook::run(&stack, options).await,
+    };
+    stack.stop().await;
+    figures
+}
+
+fn build(packages: &[&str]) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg("build").args(packages.iter().flat_map(|package| ["-p", package]));
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdout(std::process::Stdio::null());
+    if cfg!(debug_assertions) {
+        eprintln!("bench: this is a debug build; its figures say nothing. Use cargo run --release");
+    } else {
+        command.arg("--release");
+    }
+    let status = command.status().context("starting cargo to build the binaries")?;
+    if !status.success() {
+        bail!("the binaries do not build ({status})");
+    }
+    Ok(())
+}
