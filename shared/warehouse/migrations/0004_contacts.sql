@@ -29,7 +29,7 @@ WITH
             argMin(i.case_id, by_revision + if(i.customer_known, 0, flag)) AS case_id,
             argMin(i.customer_id, by_revision + if(i.customer_known, 0, flag)) AS customer_id,
             max(i.customer_known) AS customer_known,
-            argMin(i.direction, by_revision) AS direction,
+            argMin(i.direction, by_revision + if(i.customer_known, 0, flag)) AS direction,
             argMin(i.author_kind, by_revision) AS author_kind,
             argMin(i.provider, by_revision) AS provider,
             argMax(i.subject, by_revision + if(shown, flag, 0)) AS subject,

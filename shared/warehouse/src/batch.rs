@@ -1,89 +1,54 @@
 //! Rows of one Kafka partition, encoded as they come: what one INSERT stores, whole or not at all.
 
 use crate::{CustomerSighting, KafkaPosition, Row, RowBuffer, StoredTable};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use outcry_domain::Timestamp;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    sync::Arc,
 };
 
-/// A batch being filled. Rows are encoded at once, so it holds bytes and not facts.
-#[derive(Debug)]
+/// Rows of one partition, encoded as they are added: it holds bytes and not facts. Cheap to clone: the bytes are shared.
+#[derive(Clone, Debug)]
 pub struct Batch {
     table: StoredTable,
-    topic: String,
+    topic: Arc<str>,
     epoch: u16,
     partition: u32,
-    rows: RowBuffer,
+    rows: Arc<RowBuffer>,
+    /// Each row's offset, and where it ends in `rows`.
     ends: Vec<(u64, usize)>,
-    customers: Customers,
-}
-
-/// A batch that is ready to be stored. Cheap to clone and to divide: the bytes are shared.
-#[derive(Clone, Debug)]
-pub struct ClosedBatch {
-    table: StoredTable,
-    topic: String,
-    epoch: u16,
-    partition: u32,
-    body: Bytes,
-    /// Each row's offset, and where it ends in `body`.
-    ends: Vec<(u64, usize)>,
-    customers: Bytes,
-    customer_rows: usize,
+    customers: Arc<Customers>,
 }
 
 impl Batch {
     /// An empty batch of this table for one partition of a topic, in its `epoch`.
     pub fn new(table: StoredTable, topic: &str, epoch: u16, partition: u32) -> Self {
-        let (rows, customers) = (RowBuffer::default(), Customers::default());
-        Self { table, topic: topic.to_owned(), epoch, partition, rows, ends: Vec::new(), customers }
+        Self {
+            table,
+            topic: topic.into(),
+            epoch,
+            partition,
+            rows: Arc::default(),
+            ends: Vec::new(),
+            customers: Arc::default(),
+        }
     }
 
     /// Adds the row of one record. The row's type must be the table's.
     pub fn push<R: Row>(&mut self, offset: u64, row: &R) {
         debug_assert!(R::TABLE == self.table, "{:?} does not go to {}", R::TABLE, self.table.name());
         let position = KafkaPosition { epoch: self.epoch, partition: self.partition, offset };
-        row.encode(position, &mut self.rows);
-        self.ends.push((offset, self.rows.len()));
+        // Unshared while the batch is being filled, so nothing is copied.
+        let rows = Arc::make_mut(&mut self.rows);
+        row.encode(position, rows);
+        self.ends.push((offset, rows.len()));
         if let Some(sighting) = row.customer() {
-            self.customers.add(&sighting);
+            Arc::make_mut(&mut self.customers).add(&sighting);
         }
     }
 
-    /// Rows in it.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// `true` when no row was added.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Bytes of its rows.
-    pub fn bytes(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Closes it, to be stored.
-    pub fn close(self) -> ClosedBatch {
-        let (customers, customer_rows) = self.customers.encode();
-        ClosedBatch {
-            table: self.table,
-            topic: self.topic,
-            epoch: self.epoch,
-            partition: self.partition,
-            body: self.rows.into_bytes().into(),
-            ends: self.ends,
-            customers,
-            customer_rows,
-        }
-    }
-}
-
-impl ClosedBatch {
     /// Where it is stored.
     pub fn table(&self) -> StoredTable {
         self.table
@@ -109,14 +74,14 @@ impl ClosedBatch {
         self.ends.len()
     }
 
-    /// `true` when nothing is left to store.
+    /// `true` when there is no row to store.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Bytes of its rows.
     pub fn bytes(&self) -> usize {
-        self.body.len()
+        self.rows.len()
     }
 
     /// The offsets of its rows.
@@ -137,48 +102,56 @@ impl ClosedBatch {
     /// The rows that are not among `present` (sorted offsets, as a read-back gives them). The customers stay whole: storing
     /// one twice changes nothing, and a crash may have stored the items and not them.
     pub fn without(&self, present: &[u64]) -> Self {
-        let mut body = BytesMut::new();
-        let mut ends = Vec::new();
-        let mut start = 0;
-        for (offset, end) in &self.ends {
-            if present.binary_search(offset).is_err() {
-                body.extend_from_slice(&self.body[start..*end]);
-                ends.push((*offset, body.len()));
-            }
-            start = *end;
-        }
-        Self { body: body.freeze(), ends, ..self.clone() }
+        self.rows_where(|_, offset| present.binary_search(&offset).is_err())
     }
 
     /// The two halves, to find the row that the server refuses.
     pub fn halves(&self) -> (Self, Self) {
-        let (first, second) = self.ends.split_at(self.ends.len() / 2);
-        let cut = first.last().map_or(0, |(_, end)| *end);
-        let second = second.iter().map(|(offset, end)| (*offset, end - cut)).collect();
-        (
-            Self { body: self.body.slice(..cut), ends: first.to_vec(), ..self.clone() },
-            Self { body: self.body.slice(cut..), ends: second, ..self.clone() },
-        )
+        let middle = self.len() / 2;
+        (self.rows_where(|position, _| position < middle), self.rows_where(|position, _| position >= middle))
     }
 
+    fn rows_where(&self, wanted: impl Fn(usize, u64) -> bool) -> Self {
+        let all = self.rows.as_bytes();
+        let mut rows = RowBuffer::default();
+        let mut ends = Vec::new();
+        let mut start = 0;
+        for (position, (offset, end)) in self.ends.iter().enumerate() {
+            if wanted(position, *offset) {
+                rows.append(&all[start..*end]);
+                ends.push((*offset, rows.len()));
+            }
+            start = *end;
+        }
+        Self { rows: rows.into(), ends, ..self.clone() }
+    }
+
+    /// The rows as they are sent; shares the bytes.
     pub(crate) fn body(&self) -> Bytes {
-        self.body.clone()
+        struct Shared(Arc<RowBuffer>);
+        impl AsRef<[u8]> for Shared {
+            fn as_ref(&self) -> &[u8] {
+                self.0.as_bytes()
+            }
+        }
+        Bytes::from_owner(Shared(Arc::clone(&self.rows)))
     }
 
+    /// The customers as they are sent, and how many rows that is.
     pub(crate) fn customers(&self) -> (Bytes, usize) {
-        (self.customers.clone(), self.customer_rows)
+        self.customers.encode()
     }
 }
 
 /// Customers seen in a batch, one row for each brand, channel, address and name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Customers {
     hasher: RandomState,
     /// By customer and the hash of brand, channel and name.
     seen: HashMap<(u128, u64), Seen>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     brand: String,
     channel: &'static str,
@@ -208,19 +181,18 @@ impl Customers {
         seen.last = seen.last.max(sighting.at);
     }
 
-    fn encode(self) -> (Bytes, usize) {
+    fn encode(&self) -> (Bytes, usize) {
         let mut rows = RowBuffer::default();
-        let count = self.seen.len();
-        for ((customer_id, _), seen) in self.seen {
+        for ((customer_id, _), seen) in &self.seen {
             rows.string(&seen.brand);
-            rows.uuid(customer_id);
+            rows.uuid(*customer_id);
             rows.string(seen.channel);
             rows.string(&seen.address);
             rows.string(&seen.name);
             rows.time(seen.first);
             rows.time(seen.last);
         }
-        (rows.into_bytes().into(), count)
+        (rows.into_bytes().into(), self.seen.len())
     }
 }
 
@@ -240,22 +212,22 @@ mod tests {
         }
     }
 
-    fn batch(letters: &[u8]) -> ClosedBatch {
+    fn batch(letters: &[u8]) -> Batch {
         let mut batch = Batch::new(StoredTable::Coverage, "t", 1, 0);
         for (position, letter) in letters.iter().enumerate() {
             batch.push(10 + position as u64, &Letter(*letter));
         }
-        batch.close()
+        batch
     }
 
-    fn rows(batch: &ClosedBatch) -> Vec<(u64, Vec<u8>)> {
+    fn rows(batch: &Batch) -> Vec<(u64, Vec<u8>)> {
         let mut start = 0;
         let mut rows = Vec::new();
         for (offset, end) in &batch.ends {
-            rows.push((*offset, batch.body[start..*end].to_vec()));
+            rows.push((*offset, batch.rows.as_bytes()[start..*end].to_vec()));
             start = *end;
         }
-        assert_eq!(start, batch.body.len());
+        assert_eq!(start, batch.bytes());
         rows
     }
 

@@ -1,7 +1,7 @@
 //! Storing a batch, and saying exactly what is known of the outcome.
 
 use crate::{
-    ClosedBatch, Fence, StoredTable, Warehouse,
+    Batch, Fence, StoredTable, Warehouse,
     client::{Answer, NoAnswer, Request},
     error::advice,
     fence::literal,
@@ -15,7 +15,7 @@ pub enum InsertResult {
     Stored,
     /// Someone else took the partition's fence; nothing was stored. Ask Kafka whether the partition is still ours.
     Fenced,
-    /// The server refused a value; find the row with [`ClosedBatch::halves`].
+    /// The server refused a value; find the row with [`Batch::halves`].
     Rejected {
         /// ClickHouse's exception code.
         code: u32,
@@ -54,7 +54,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 impl Warehouse {
     /// Stores a batch whole or not at all, provided the fence still holds.
-    pub async fn insert(&self, batch: &ClosedBatch, fence: &Fence) -> InsertResult {
+    pub async fn insert(&self, batch: &Batch, fence: &Fence) -> InsertResult {
         let (Some(first), Some(last)) = (batch.first_offset(), batch.last_offset()) else {
             return InsertResult::Stored;
         };
@@ -68,7 +68,7 @@ impl Warehouse {
 
     /// Stores the customers that a batch shows. Repeating it, in any order, changes nothing, so it needs no fence: send it
     /// beside [`Warehouse::insert`], and commit when both are stored.
-    pub async fn insert_customers(&self, batch: &ClosedBatch) -> InsertResult {
+    pub async fn insert_customers(&self, batch: &Batch) -> InsertResult {
         let (body, rows) = batch.customers();
         if rows == 0 {
             return InsertResult::Stored;

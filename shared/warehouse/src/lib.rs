@@ -6,7 +6,7 @@
 //!   known length.
 //! - [`ANALYST_VIEWS`] is what an analyst is granted; the tables behind are named `stored_…`, and `customers` (personal
 //!   details) is granted apart.
-//! - The sink encodes rows as they come into a [`Batch`], and stores a [`ClosedBatch`] with [`Warehouse::insert`].
+//! - The sink encodes rows as they come into a [`Batch`], and stores it with [`Warehouse::insert`].
 //!
 //! Why inserts are fenced and read back rather than deduplicated by token: the design's section 4.
 
@@ -25,7 +25,7 @@ mod statements;
 mod summary;
 mod table;
 
-pub use batch::{Batch, ClosedBatch};
+pub use batch::Batch;
 pub use client::Warehouse;
 pub use config::ClickHouseConfig;
 pub use error::WarehouseError;

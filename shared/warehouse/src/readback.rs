@@ -29,4 +29,20 @@ impl Warehouse {
         }
         Ok(numbers.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect())
     }
+
+    /// The highest offset of a partition that is stored; `None` when none is. Parts know their range, so this reads no rows
+    /// of most.
+    pub async fn highest_offset(
+        &self,
+        table: StoredTable,
+        epoch: u16,
+        partition: u32,
+    ) -> Result<Option<u64>, WarehouseError> {
+        let sql = format!(
+            "SELECT maxOrNull(kafka_offset) AS highest FROM {} WHERE kafka_epoch = {epoch} AND kafka_partition = {partition}",
+            table.name()
+        );
+        let answer = self.select("asking for the highest offset stored", &sql, &[]).await?;
+        Ok(answer.value(0, "highest").and_then(serde_json::Value::as_u64))
+    }
 }

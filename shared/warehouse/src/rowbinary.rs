@@ -19,6 +19,15 @@ impl RowBuffer {
         self.bytes.is_empty()
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Rows that are encoded already.
+    pub(crate) fn append(&mut self, rows: &[u8]) {
+        self.bytes.extend_from_slice(rows);
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
