@@ -149,8 +149,7 @@ impl KafkaConfig {
             .set("client.id", format!("outcry-{client}"))
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.max.ms", "2000")
-            .set("topic.metadata.refresh.interval.ms", "30000")
-            .set("receive.message.max.bytes", (MAX_RECORD_BYTES + 8 * 1024 * 1024).to_string());
+            .set("topic.metadata.refresh.interval.ms", "30000");
         if self.security == Security::SaslSsl {
             config
                 .set("security.protocol", "sasl_ssl")

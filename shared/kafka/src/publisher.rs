@@ -300,6 +300,8 @@ fn producer(config: &KafkaConfig, client: &str) -> Result<ThreadedProducer<Repor
         .set("acks", "all")
         .set("compression.type", "lz4")
         .set("linger.ms", "5")
+        // As the Java client does it, so that other producers put a case where we do.
+        .set("partitioner", "murmur2_random")
         .set("batch.size", "524288")
         // No message is ever given up by the client: who waits decides how long.
         .set("message.timeout.ms", "0")

@@ -22,4 +22,4 @@ pub use context::Context;
 pub use health::{Component, Health};
 pub use server::{Exporter, install_exporter, serve_health};
 pub use tokio_util::sync::CancellationToken;
-pub use tracing_setup::start_logging;
+pub use tracing_setup::{start_logging, start_logging_at};

@@ -5,7 +5,12 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 /// Starts logging; `OUTCRY_LOG` filters, such as `info,outcry_sink=debug`. A second call changes nothing.
 pub fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("OUTCRY_LOG").unwrap_or_else(|_| EnvFilter::new("info,librdkafka=error"));
+    start_logging_at(format, "info,librdkafka=error");
+}
+
+/// [`start_logging`] with another filter where `OUTCRY_LOG` gives none.
+pub fn start_logging_at(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_env("OUTCRY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
     // An error says that a logger stands already, which is what we want.
     let _ = match format {

@@ -79,6 +79,7 @@ impl<W: PartitionWorker> Poller<W> {
             .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "20000")
             .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.max.bytes", (16 * 1024 * 1024).to_string())
             .set("fetch.wait.max.ms", "100")
             .set("allow.auto.create.topics", "false");
         if let Some(instance) = &config.instance_id {
