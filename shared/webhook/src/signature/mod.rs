@@ -14,7 +14,7 @@ pub use ed25519::TelnyxSignature;
 pub use jwt::VonageJwt;
 pub use standard::StandardWebhooks;
 pub use token::SharedToken;
-pub use twilio::TwilioSignature;
+pub use twilio::{Signed, TwilioSignature};
 
 use http::HeaderMap;
 use outcry_domain::Timestamp;

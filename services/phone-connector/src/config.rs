@@ -1,0 +1,232 @@
+//! `[phone]`: where to listen, what the providers call, and the accounts.
+
+use crate::provider::{self, Provider};
+use outcry_domain::Brand;
+use outcry_kafka::KafkaConfig;
+use outcry_runtime::{
+    Secret, ServiceConfig,
+    config::{Http, Identity},
+};
+use serde::Deserialize;
+use std::{collections::HashSet, path::PathBuf};
+
+/// The sections that the phone connector reads.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Health and metrics.
+    #[serde(default)]
+    pub http: Http,
+    /// Where items go.
+    pub kafka: KafkaConfig,
+    /// Who is "us".
+    pub brands: Vec<Brand>,
+    /// How customers are recognised.
+    pub identity: Identity,
+    /// The front door and its accounts.
+    pub phone: Phone,
+}
+
+/// `[phone]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phone {
+    /// Address on which webhooks arrive, over plain HTTP: TLS ends at the proxy in front. Port 0 takes a free one.
+    #[serde(default = "listen")]
+    pub listen: String,
+    /// What the providers call, without `/hooks/…`, such as `https://outcry.example.org`. Some sign the URL, and
+    /// what a proxy says of it can be forged.
+    pub public_url: String,
+    /// Where webhooks wait while Kafka is slow or down. On a disk that survives a restart.
+    #[serde(default = "spool_dir")]
+    pub spool_dir: PathBuf,
+    /// Largest size of the spool. Beyond it senders get 503.
+    #[serde(default = "spool_max_bytes")]
+    pub spool_max_bytes: u64,
+    /// One for each telephone account.
+    #[serde(default)]
+    pub accounts: Vec<Account>,
+}
+
+/// One `[[phone.accounts]]` entry: one path, `POST {public_url}/hooks/{name}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Last part of the path; `phone:{name}` is the source of its items. It never changes.
+    pub name: String,
+    /// The brand's id.
+    pub brand: String,
+    /// `standard`, `twilio`, `vonage`, `aircall`, `telnyx`, `zammad_cti` or `asterisk`.
+    pub provider: String,
+    /// The secret, token or public key that the provider shows; `secret_file` names a file that holds it.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// Several of them while one is being replaced: a list, or a text with one a line, as in a `secrets_file`.
+    #[serde(default)]
+    pub secrets: Option<Secrets>,
+    /// Country whose numbers are written without a country code, such as `IT` (ISO 3166).
+    #[serde(default)]
+    pub region: Option<String>,
+    /// IANA time zone of times that come without one, as in CDR files.
+    #[serde(default = "utc")]
+    pub timezone: String,
+}
+
+/// One secret or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Secrets {
+    /// One a line.
+    Lines(Secret),
+    /// A list.
+    List(Vec<Secret>),
+}
+
+fn listen() -> String {
+    "127.0.0.1:8081".into()
+}
+
+fn spool_dir() -> PathBuf {
+    "data/spool/phone".into()
+}
+
+fn spool_max_bytes() -> u64 {
+    1 << 30
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+impl Account {
+    /// All active secrets, in the order given.
+    pub fn active_secrets(&self) -> Vec<&str> {
+        let listed = match &self.secrets {
+            Some(Secrets::Lines(text)) => {
+                text.expose().lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+            }
+            Some(Secrets::List(list)) => list.iter().map(Secret::expose).collect(),
+            None => Vec::new(),
+        };
+        self.secret.iter().map(Secret::expose).chain(listed).collect()
+    }
+
+    /// The provider's verifier and parser, or what is wrong with the account.
+    pub fn provider(&self) -> Result<Box<dyn Provider>, String> {
+        provider::open(self).map_err(|problem| format!("phone account `{}`: {problem}", self.name))
+    }
+}
+
+impl ServiceConfig for Config {
+    const SECTIONS: &'static [&'static str] = &["http", "kafka", "brands", "identity", "phone"];
+
+    fn http(&self) -> Http {
+        self.http.clone()
+    }
+
+    fn validate(&self) -> Result<(), Vec<String>> {
+        let mut problems = Vec::new();
+        match url::Url::parse(&self.phone.public_url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() => {}
+            _ => problems.push(format!(
+                "phone.public_url `{}` is not a URL such as https://outcry.example.org",
+                self.phone.public_url
+            )),
+        }
+        let mut names = HashSet::new();
+        for account in &self.phone.accounts {
+            problems.extend(self.problems_of(account, &mut names));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+impl Config {
+    fn problems_of<'a>(&self, account: &'a Account, names: &mut HashSet<&'a str>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let name = account.name.as_str();
+        let spelling = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+        if name.is_empty() || !name.chars().all(spelling) {
+            problems
+                .push(format!("phone account `{name}`: a name is letters, digits, - and _, for it is part of a URL"));
+        }
+        if !names.insert(name) {
+            problems.push(format!("phone account `{name}` is there twice; each needs a path of its own"));
+        }
+        if !self.brands.iter().any(|brand| brand.id == account.brand) {
+            problems.push(format!("phone account `{name}`: there is no brand `{}` in [[brands]]", account.brand));
+        }
+        if let Some(region) = &account.region
+            && region.parse::<phonenumber::country::Id>().is_err()
+        {
+            problems.push(format!("phone account `{name}`: region `{region}` is not a country code such as IT"));
+        }
+        if jiff::tz::TimeZone::get(&account.timezone).is_err() {
+            problems.push(format!(
+                "phone account `{name}`: timezone `{}` is not an IANA name such as Europe/Rome",
+                account.timezone
+            ));
+        }
+        problems.extend(account.provider().err());
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn problems(account: serde_json::Value) -> Vec<String> {
+        let config: Config = serde_json::from_value(json!({
+            "kafka": { "bootstrap_servers": "127.0.0.1:1" },
+            "brands": [{ "id": "acme", "name": "Acme" }],
+            "identity": { "key": "k" },
+            "phone": { "public_url": "https://hooks.example.org", "accounts": [account] },
+        }))
+        .unwrap();
+        config.validate().err().unwrap_or_default()
+    }
+
+    const SECRET: &str = "whsec_b25lIHNlY3JldCBvZiAyNCBieXRlcw==";
+
+    #[test]
+    fn a_sound_account_has_no_problems() {
+        assert!(
+            problems(
+                json!({ "name": "main", "brand": "acme", "provider": "standard", "secret": SECRET, "region": "IT" })
+            )
+            .is_empty()
+        );
+        let rotating = json!({ "name": "main", "brand": "acme", "provider": "twilio", "secrets": ["old", "new"] });
+        assert!(problems(rotating).is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_words() {
+        let account = |key: &str, value: serde_json::Value| {
+            let mut account = json!({ "name": "main", "brand": "acme", "provider": "standard", "secret": SECRET });
+            account[key] = value;
+            problems(account).join("; ")
+        };
+        assert!(account("brand", json!("acne")).contains("there is no brand `acne`"));
+        assert!(account("secret", json!("whsec_")).contains("the secret is empty"));
+        assert!(account("secret", json!("")).contains("the secret is empty"));
+        assert!(account("secret", json!(null)).contains("no secret is given"));
+        assert!(account("secret", json!("whsec_?")).contains("whsec_ followed by base64"));
+        assert!(account("provider", json!("twillio")).contains("did you mean `twilio`"));
+        assert!(account("name", json!("a/b")).contains("part of a URL"));
+        assert!(account("region", json!("Italy")).contains("country code"));
+        assert!(account("timezone", json!("Rome")).contains("IANA"));
+    }
+
+    #[test]
+    fn secrets_may_be_lines_of_a_file() {
+        let account: Account = serde_json::from_value(
+            json!({ "name": "main", "brand": "acme", "provider": "twilio", "secret": "a", "secrets": "b\n\n c \n" }),
+        )
+        .unwrap();
+        assert_eq!(account.active_secrets(), ["a", "b", "c"]);
+        assert!(!format!("{account:?}").contains('b'.to_string().repeat(2).as_str()));
+    }
+}
