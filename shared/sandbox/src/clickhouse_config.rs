@@ -31,7 +31,10 @@ pub struct ClickHousePasswords {
     pub analyst: String,
 }
 
-/// `config.xml` for the library; `server` adds what a stand-alone `clickhouse server` needs.
+/// `config.xml` for the library. No system log (`query_log`, `text_log`, …) is named, so none is kept: naming one, even
+/// with `remove`, switches it on here.
+///
+/// `server` adds what a stand-alone `clickhouse server` needs.
 pub(crate) fn config_xml(dir: &Path, memory_mib: u64, server: Option<(u16, u16)>) -> String {
     let mut extra = String::new();
     if let Some((http_port, tcp_port)) = server {
@@ -42,16 +45,6 @@ pub(crate) fn config_xml(dir: &Path, memory_mib: u64, server: Option<(u16, u16)>
             dir = escape(&dir.display().to_string())
         );
     }
-    let logs = ["query_log", "query_thread_log", "query_views_log", "part_log", "text_log", "trace_log", "metric_log"];
-    let more_logs = [
-        "asynchronous_metric_log",
-        "error_log",
-        "latency_log",
-        "processors_profile_log",
-        "session_log",
-        "query_metric_log",
-    ];
-    let removed: String = logs.iter().chain(&more_logs).map(|log| format!("  <{log} remove=\"1\"/>\n")).collect();
     format!(
         "<clickhouse>
   <logger><log>{dir}/server.log</log><errorlog>{dir}/server.err.log</errorlog><level>warning</level><console>0</console>
@@ -61,7 +54,7 @@ pub(crate) fn config_xml(dir: &Path, memory_mib: u64, server: Option<(u16, u16)>
   <mark_cache_size>268435456</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   {extra}
-{removed}</clickhouse>
+</clickhouse>
 ",
         dir = escape(&dir.display().to_string()),
         memory = memory_mib * 1024 * 1024,

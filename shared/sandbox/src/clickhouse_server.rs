@@ -2,6 +2,11 @@
 //!
 //! `outcry clickhouse-server` and `outcry-sandbox clickhouse-server` both end here; the stack runs it as a child
 //! process, so that it can be killed like any server.
+//!
+//! One difference to a stand-alone server was found by cutting connections: a client that hangs up *inside the HTTP
+//! header* while the engine answers 400 makes it abort (`I/O error: Broken pipe` ends in `std::terminate`, because the
+//! library has no error handler for its listener threads). Hanging up in the body or in the answer is harmless. A test
+//! that cuts requests cuts after the header.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::PathBuf;

@@ -144,7 +144,7 @@ impl MastodonServer {
         lock(&self.store).delete(status_id).ok_or_else(|| unknown(status_id))
     }
 
-    /// Answers the next `count` API requests with this status (429 has the rate limit headers and `Retry-After`-free body of Mastodon).
+    /// Answers the next `count` API requests with this status; every answer has the rate limit headers.
     pub fn fail_next(&self, status: u16, count: usize) {
         lock(&self.store).failures.extend(std::iter::repeat_n(status, count));
     }
