@@ -184,3 +184,13 @@ FROM
 ) AS f
 LEFT JOIN corrections AS c ON f.brand = c.brand AND f.contact_id = c.contact_id
 COMMENT 'Folds items to contacts; the views contacts, calls and cases read it. Not for analysts.';
+
+ALTER TABLE contact_folds
+    COMMENT COLUMN message_id 'Message-ID of the mail, without brackets',
+    COMMENT COLUMN waited 'From queue or start to answer or end of an inbound call, ms',
+    COMMENT COLUMN talked 'From answer to end of a call without holds, ms',
+    COMMENT COLUMN lasted 'From start to end of a call, ms',
+    COMMENT COLUMN wait_ms 'Waiting of an inbound call, ms: stated, else waited',
+    COMMENT COLUMN talk_ms 'Talking, ms: stated, else talked',
+    COMMENT COLUMN hold_ms 'On hold, ms: stated, else from hold events; NULL if unknown',
+    COMMENT COLUMN duration_ms 'The whole call, ms: stated, else lasted';

@@ -1,5 +1,5 @@
 SELECT
-    if(grouping(channel) = 1, 'all', channel) AS channel,
+    if(grouping(opened.channel) = 1, 'all', opened.channel) AS channel,
     count() AS cases,
     countIf(isNotNull(first_response_at)) AS answered,
     countIf(isNull(first_response_at)) AS open,
@@ -15,6 +15,6 @@ FROM
         AND ({brand:String} = '' OR brand = {brand:String})
         AND opened_at >= {from:DateTime64(3, 'UTC')}
         AND opened_at < {to:DateTime64(3, 'UTC')}
-)
-GROUP BY GROUPING SETS ((channel), ())
-ORDER BY grouping(channel), channel
+) AS opened
+GROUP BY GROUPING SETS ((opened.channel), ())
+ORDER BY grouping(opened.channel), channel

@@ -33,6 +33,11 @@ impl StoredTable {
         }
     }
 
+    /// The columns that a row fills, in order.
+    pub fn column_names(self) -> impl Iterator<Item = &'static str> {
+        self.columns().iter().map(|(name, _)| *name)
+    }
+
     /// Names and types of the columns, in the order in which [`Row::encode`] writes them.
     pub(crate) fn columns(self) -> &'static [(&'static str, &'static str)] {
         match self {
