@@ -1,4 +1,5 @@
 //! The front door over real sockets: what each kind of bad sender gets, and that honest ones do not suffer for it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 use bytes::Bytes;
 use http::Method;
