@@ -26,7 +26,7 @@ mod topic_id;
 pub use admin::{TopicSettings, check_brokers, ensure_topics};
 pub use checkpoints::Checkpoints;
 pub use config::{KafkaConfig, Security, Topic};
-pub use consumer::{ConsumerOptions, Partition, PartitionWorker, WorkerStop, run_partitions};
+pub use consumer::{Completion, ConsumerOptions, Partition, PartitionWorker, WorkerStop, run_partitions};
 pub use dead_letter::{letter_from_record, letter_headers};
 pub use error::{KafkaError, PublishError};
 pub use frontier::Frontier;

@@ -3,14 +3,13 @@
 use crate::{Delivered, Frontier, PublishError, Record};
 use outcry_runtime::CancellationToken;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 /// Progress of one assignment of a partition, shared by the poll thread, its worker and delivery reports.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     frontier: Mutex<Frontier>,
     failure: Mutex<Option<PublishError>>,
-    changed: Notify,
 }
 
 impl Progress {
@@ -51,13 +50,11 @@ impl Partition {
     /// Every record up to and including `offset` is done.
     pub fn complete_through(&self, offset: i64) {
         self.progress.frontier().complete_through(offset);
-        self.progress.changed.notify_waiters();
     }
 
     /// This record is done.
     pub fn complete(&self, offset: i64) {
         self.progress.frontier().complete(offset);
-        self.progress.changed.notify_waiters();
     }
 
     /// Something to complete this record with later, from anywhere.
@@ -70,19 +67,9 @@ impl Partition {
         self.progress.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until everything handed out is done, or a delivery failed.
-    pub async fn drained(&self) -> Result<(), PublishError> {
-        loop {
-            let changed = self.progress.changed.notified();
-            if let Some(failure) = self.failure() {
-                return Err(failure);
-            }
-            if self.progress.frontier().outstanding() == 0 {
-                return Ok(());
-            }
-            // The reports notify without holding a lock; the timeout covers the window between check and wait.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(50), changed).await;
-        }
+    /// Records handed out and not done.
+    pub fn outstanding(&self) -> usize {
+        self.progress.frontier().outstanding()
     }
 }
 
@@ -97,17 +84,13 @@ impl Completion {
     /// The record is done.
     pub fn done(self) {
         self.progress.frontier().complete(self.offset);
-        self.progress.changed.notify_waiters();
     }
 
     pub(crate) fn report(self, outcome: Result<Delivered, PublishError>) {
         match outcome {
             Ok(_) => self.done(),
             Err(error) => {
-                let mut failure = self.progress.failure.lock().unwrap_or_else(PoisonError::into_inner);
-                failure.get_or_insert(error);
-                drop(failure);
-                self.progress.changed.notify_waiters();
+                self.progress.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
     }

@@ -1,0 +1,115 @@
+//! One record: raw bytes in, classified bytes out. Pure.
+
+use outcry_classify::{Classifier, Input, Scratch};
+use outcry_domain::{Classification, Item, SCHEMA_VERSION};
+use serde::Deserialize;
+
+/// Why a record gave no output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not an item, and never will be.
+    Undecodable(String),
+    /// A newer producer wrote it.
+    UnknownVersion(u16),
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: u16,
+}
+
+/// Appends `{"item":…,"classification":…}` to `out`, with the item as it came, to the byte.
+pub fn classify_record<'a>(
+    classifier: &Classifier,
+    scratch: &mut Scratch,
+    languages: impl Fn(&str) -> &'a [String],
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Classification, Refusal> {
+    let item: Item = match serde_json::from_slice(payload) {
+        Ok(item) => item,
+        Err(error) => {
+            return Err(match serde_json::from_slice::<Versioned>(payload) {
+                Ok(other) if other.schema_version != SCHEMA_VERSION => Refusal::UnknownVersion(other.schema_version),
+                _ => Refusal::Undecodable(describe(&error)),
+            });
+        }
+    };
+    if !item.version_is_known() {
+        return Err(Refusal::UnknownVersion(item.schema_version));
+    }
+    let classification = classifier.classify_with(&Input::of_item(&item, languages(&item.brand)), scratch);
+    out.extend_from_slice(b"{\"item\":");
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b",\"classification\":");
+    serde_json::to_writer(&mut *out, &classification)
+        .map_err(|error| Refusal::Undecodable(format!("its classification cannot be written: {error}")))?;
+    out.push(b'}');
+    Ok(classification)
+}
+
+/// Serde quotes what it found, which may be a customer's words: only the kind of error and its place are kept.
+fn describe(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Syntax => "not JSON",
+        serde_json::error::Category::Eof => "cut short",
+        serde_json::error::Category::Io => "unreadable",
+        serde_json::error::Category::Data => "not an item: a value of the wrong type, or a field is missing",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outcry_domain::ClassifiedItem;
+    use serde_json::{Value, json};
+
+    fn item() -> Value {
+        let id = "00000000-0000-0000-0000-000000000001";
+        json!({
+            "schema_version": 1, "item_id": id, "contact_id": id, "case_id": id, "revision": 0, "brand": "acme",
+            "channel": "email", "source": "email:support", "provider": "imap", "direction": "inbound",
+            "author_kind": "human", "customer": { "customer_id": id },
+            "subject": "Parcel", "text": "My parcel never arrived and nobody answers. I want my money back!",
+            "occurred_at": "2026-03-01T09:00:00Z", "received_at": "2026-03-01T09:00:01Z",
+            "ingested_at": "2026-03-01T09:00:02Z", "effective_at": "2026-03-01T09:00:01Z",
+            "origin": { "connector": "test", "raw_size": 1, "raw_sha256": "" }
+        })
+    }
+
+    fn classify(payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let mut out = Vec::new();
+        let classifier = Classifier::builtin();
+        classify_record(&classifier, &mut Scratch::default(), |_| &[], payload, &mut out).map(|_| out)
+    }
+
+    #[test]
+    fn the_item_is_passed_on_to_the_byte_with_fields_nobody_knows() {
+        let mut item = item();
+        item["from_the_future"] = json!({ "kept": true });
+        let payload = serde_json::to_vec(&item).unwrap();
+        let out = classify(&payload).unwrap();
+        assert!(out.windows(payload.len()).any(|window| window == payload));
+        let read: ClassifiedItem = serde_json::from_slice(&out).unwrap();
+        assert_eq!(read.item.unknown_fields["from_the_future"], json!({ "kept": true }));
+        assert_eq!(read.classification.kind.label.as_str(), "complaint");
+    }
+
+    #[test]
+    fn the_same_bytes_give_the_same_bytes() {
+        let payload = serde_json::to_vec(&item()).unwrap();
+        assert_eq!(classify(&payload), classify(&payload));
+    }
+
+    #[test]
+    fn what_is_no_item_is_told_from_what_is_newer() {
+        let mut newer = item();
+        newer["schema_version"] = json!(2);
+        assert_eq!(classify(&serde_json::to_vec(&newer).unwrap()), Err(Refusal::UnknownVersion(2)));
+        assert_eq!(classify(br#"{"schema_version":3}"#), Err(Refusal::UnknownVersion(3)));
+        for rubbish in [&b""[..], b"nonsense", b"{}", b"\xff", br#"{"schema_version":1,"text":"\ud800"}"#] {
+            assert!(matches!(classify(rubbish), Err(Refusal::Undecodable(_))), "{rubbish:?}");
+        }
+    }
+}
