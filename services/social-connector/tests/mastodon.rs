@@ -1,4 +1,5 @@
 //! The connector against a server with Mastodon's contract, and a real broker.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod support;
 
