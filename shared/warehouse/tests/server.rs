@@ -1,5 +1,6 @@
 //! Against a real ClickHouse: what the statements, views and grants do, which no unit test can tell.
 
+#[cfg(test)]
 mod facts;
 
 use facts::{Facts, Opened, at, call_event, counted_rows};
@@ -87,6 +88,9 @@ async fn an_analyst_reads_views_and_reports_but_no_table() {
         assert_eq!(names, report.columns.iter().map(|column| column.name).collect::<Vec<_>>(), "{}", report.name);
     }
     assert_eq!(opened.analyst.summary(None).await.unwrap().items, 1);
+    let recent = opened.analyst.recent_contacts(Some(facts::BRAND), 5).await.unwrap();
+    assert_eq!(recent.value(0, "text"), Some(&json!("a writes")));
+    assert!(opened.analyst.recent_contacts(Some("none"), 5).await.unwrap().rows.is_empty());
     let refused =
         ["stored_items", "stored_customers", "customers", "stored_dead_letters", "contact_folds", "sink_fence"];
     for table in refused {
