@@ -13,7 +13,7 @@ use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For questions; inserts and kills have their own.
-pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// ClickHouse closes an idle connection after 10 s (`keep_alive_timeout`); we let go of it before.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No answer that we ask for comes near; what exceeds it is an error rather than memory.

@@ -1,15 +1,14 @@
 //! Who may write a partition. A fence row refuses what KILL QUERY cannot see: an INSERT of a predecessor that arrives later.
 
-use crate::{
-    Warehouse, WarehouseError,
-    client::{QUERY_TIMEOUT, Request},
-};
+use crate::{Warehouse, WarehouseError, client::Request};
 use bytes::Bytes;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// KILL … SYNC can wait 30 s for a client that stalled in the middle of its body.
 const KILL_TIMEOUT: Duration = Duration::from_secs(45);
+/// The server gives an INSERT 20 s (`max_execution_time`); what takes twice as long has no answer to wait for.
+const INSERT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The right to write one partition of a topic, until someone takes it anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +94,7 @@ impl Warehouse {
 
     /// Sends rows with an INSERT whose statement is `sql`.
     pub(crate) fn insert_request<'a>(&self, sql: &'a str, body: Bytes) -> Request<'a> {
-        Request { body: Some(body), timeout: QUERY_TIMEOUT, ..Request::new("storing rows", sql) }
+        Request { body: Some(body), timeout: INSERT_TIMEOUT, ..Request::new("storing rows", sql) }
     }
 }
 

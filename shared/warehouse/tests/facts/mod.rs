@@ -225,30 +225,83 @@ pub fn post(uri: &str, text: &str, second: i64, event: channel::PostEventKind) -
     classified(version)
 }
 
-/// An item that fills every column, though no real one is mail, call and post at once.
+/// An item that fills every column, though no real one is mail, call and post at once. Each text holds the name of its
+/// column, so that two of them in each other's place are seen.
 pub fn everything() -> ClassifiedItem {
+    let named = |name: &str| Some(name.to_owned());
     let mut all = item(Channel::Email, "all", "all", at(0));
     all.customer = CustomerKey::new(b"test").email("ana@example.org", Some("Ana"));
+    (all.subject, all.quoted_text, all.language) = (named("subject"), "quoted_text".into(), named("source_language"));
+    all.clock_suspect = true;
     all.mail = Some(Mail {
-        to: vec!["support@acme.example".into()],
+        message_id: "mail_message_id".into(),
+        in_reply_to: vec!["mail_in_reply_to".into()],
+        references: vec!["mail_references".into()],
+        from: "mail_from".into(),
+        reply_to: vec!["mail_reply_to".into()],
+        to: vec!["mail_to".into()],
+        cc: vec!["mail_cc".into()],
+        automatic: Some(channel::AutomaticMail::AutoReply),
+        list_id: named("mail_list_id"),
+        bulk: true,
+        bounce_of: named("mail_bounce_of"),
+        forwarded_by_staff: true,
+        wrapper: named("mail_wrapper"),
         attachments: vec![channel::Attachment {
             name: "a.pdf".into(),
             media_type: "application/pdf".into(),
             size: 7,
             sha256: "00".into(),
         }],
-        ..Mail::default()
+        defects: vec!["mail_defects".into()],
     });
     all.call = Some(Call {
-        call_id: "c".into(),
+        call_id: "call_id".into(),
+        leg_id: named("call_leg_id"),
+        event: CallEventKind::Note,
+        provider_event: "call_provider_event".into(),
         sequence: Some(-3),
-        talk_ms: Some(61_000),
+        from: named("call_from"),
+        to: named("call_to"),
+        queue: named("call_queue"),
+        agent: named("call_agent"),
+        ivr_choice: named("call_ivr_choice"),
+        wait_ms: Some(1),
+        talk_ms: Some(2),
+        hold_ms: Some(3),
+        duration_ms: Some(4),
+        answered_at: Some(at(5)),
+        ended_at: Some(at(6)),
+        started_at: Some(at(7)),
         abandoned: Some(false),
-        ended_at: Some(at(9)),
-        ..Call::default()
+        cause: named("call_cause"),
+        recording_url: named("call_recording_url"),
+        transcript: named("call_transcript"),
+        cost: named("call_cost"),
+        provider_fields: serde_json::Map::from_iter([("own".to_owned(), true.into())]),
     });
-    all.post = Some(Post { uri: "u".into(), rating: Some(5), edited_at: Some(at(1)), ..Post::default() });
-    all.origin.location = Some("INBOX;UID=1".into());
+    all.post = Some(Post {
+        uri: "post_uri".into(),
+        event: channel::PostEventKind::Hidden,
+        url: named("post_url"),
+        handle: named("post_handle"),
+        in_reply_to: named("post_in_reply_to"),
+        conversation: named("post_conversation"),
+        repost_of: named("post_repost_of"),
+        visibility: named("post_visibility"),
+        followers: Some(8),
+        engagement: Some(9),
+        rating: Some(5),
+        edited_at: Some(at(10)),
+    });
+    all.origin = Origin {
+        connector: "origin_connector".into(),
+        raw_size: 11,
+        raw_sha256: "origin_raw_sha256".into(),
+        backfill: true,
+        truncated: true,
+        location: named("origin_location"),
+    };
     all.unknown_fields.insert("later".into(), 1.into());
     let mut all = classified(all);
     all.classification.secondary_categories = vec![Scored { label: Category::Delivery, confidence: 0.25 }];
