@@ -85,9 +85,15 @@ async fn stored_or_refused(
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     let (seen, missing, refused) = found;
-    verdict.check(missing == 0, format!("{} stored, {refused} in dead letters, {missing} lost", ledger.len() - seen.lost.len()));
+    verdict.check(
+        missing == 0,
+        format!("{} stored, {refused} in dead letters, {missing} lost", ledger.len() - seen.lost.len()),
+    );
     verdict.check(seen.doubled.is_empty(), format!("{} doubled among items", seen.doubled.len()));
-    verdict.check(seen.unexpected.is_empty(), format!("{} never sent: {:?}", seen.unexpected.len(), seen.unexpected.first()));
+    verdict.check(
+        seen.unexpected.is_empty(),
+        format!("{} never sent: {:?}", seen.unexpected.len(), seen.unexpected.first()),
+    );
     let reasons = "SELECT reason, count() FROM {db}.dead_letters GROUP BY reason ORDER BY reason";
     for reason in pipeline.ask(reasons).await? {
         verdict.note(format!("dead letters: {}", reason.replace('\t', " ")));
@@ -114,7 +120,10 @@ pub async fn response_times(
     let mut verdict = Verdict::new("response times of the social channel");
     let spam = judged_spam(pipeline, tweets, posted).await?;
     let all = tweets::response_times(tweets, &HashSet::new()).context("no tweet of the CSV was answered")?;
-    verdict.note(format!("the CSV alone: {} cases, {} answered, median {} s", all.cases, all.answered, all.median_seconds));
+    verdict.note(format!(
+        "the CSV alone: {} cases, {} answered, median {} s",
+        all.cases, all.answered, all.median_seconds
+    ));
     verdict.note(format!("{} inbound tweets were judged spam; they open no case, here and there", spam.len()));
     let expected = tweets::response_times(tweets, &spam).context("no tweet of the CSV was answered")?;
     let table = pipeline.warehouse()?.report("response-times", &ReportParams::default()).await?;

@@ -1,0 +1,10 @@
+//! Ring 3: the real binaries on a real Kafka, a real ClickHouse, a real Dovecot and an SMTP receiver. One test binary, so
+//! that the servers start once; each test has topics and a database of its own.
+
+mod bad_input;
+mod bad_mail;
+mod end_to_end;
+mod kill;
+mod kill_front;
+mod lifecycle;
+mod setup;
