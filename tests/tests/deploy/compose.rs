@@ -96,14 +96,20 @@ fn every_file_it_names_exists_or_is_made_by_make_secrets() {
                 assert!(exists(source), "{name} mounts {source}, which does not exist");
                 assert!(volume.ends_with(":ro"), "{name} can write {source}");
             } else {
-                assert!(compose["volumes"].get(source).is_some(), "{name} uses the volume {source}, which is not declared");
+                assert!(
+                    compose["volumes"].get(source).is_some(),
+                    "{name} uses the volume {source}, which is not declared"
+                );
             }
         }
         if let Some(dockerfile) = service["build"]["dockerfile"].as_str() {
             assert!(exists(dockerfile), "{dockerfile}");
         }
         for secret in strings(&service["secrets"]) {
-            assert!(compose["secrets"].get(&secret).is_some(), "{name} uses the secret {secret}, which is not declared");
+            assert!(
+                compose["secrets"].get(&secret).is_some(),
+                "{name} uses the secret {secret}, which is not declared"
+            );
         }
     }
     let readme = read("secrets/README.md");
@@ -131,7 +137,10 @@ fn as_in_the_container(service: &Value, secrets: &Path) -> (Vec<PathBuf>, Vec<(S
     let mut settings = environment(service);
     for (name, value) in &mut settings {
         if let Some(secret) = value.strip_prefix("/run/secrets/") {
-            assert!(declared.iter().any(|known| known == secret), "{name} reads {secret}, which the service is not given");
+            assert!(
+                declared.iter().any(|known| known == secret),
+                "{name} reads {secret}, which the service is not given"
+            );
             *value = secrets.join(format!("{secret}.txt")).to_str().expect("utf-8").to_owned();
         }
     }
@@ -246,7 +255,10 @@ fn nothing_starts_before_what_it_needs() {
         for needed in needs.keys() {
             let other = all(&compose)[needed];
             let one_shot = needs[needed]["condition"] == "service_completed_successfully";
-            assert!(one_shot || other["healthcheck"]["test"].is_array(), "{name} waits for {needed}, which has no check");
+            assert!(
+                one_shot || other["healthcheck"]["test"].is_array(),
+                "{name} waits for {needed}, which has no check"
+            );
         }
         if name == "migrate" {
             assert_eq!(needs["clickhouse"]["condition"], "service_healthy");

@@ -60,7 +60,10 @@ fn every_file_is_read_as_it_stands() {
     for service in services::ALL {
         let printed = load(&folder, service, &["common.toml", &format!("{service}.toml")]);
         assert!(printed.contains("127.0.0.1:9092"), "{printed}");
-        load(&folder, service, &["common.toml", "local.toml"]);
+        // Without an account and a public address there is nothing for the phone-connector to do, and `up` leaves it out.
+        if service != "phone-connector" {
+            load(&folder, service, &["common.toml", "local.toml"]);
+        }
     }
 }
 

@@ -47,7 +47,10 @@ fn passwords_come_from_the_files_that_the_start_script_reads() {
     for user in ["migrator", "sink", "analyst"] {
         let variable = format!("OUTCRY_{}_PASSWORD", user.to_uppercase());
         assert!(users.contains(&format!("<password from_env=\"{variable}\"/>")), "{user}");
-        assert!(read("docker-compose.yml").contains(&format!("clickhouse_{user}: {{ file: ./secrets/clickhouse_{user}.txt }}")));
+        assert!(
+            read("docker-compose.yml")
+                .contains(&format!("clickhouse_{user}: {{ file: ./secrets/clickhouse_{user}.txt }}"))
+        );
     }
     assert!(start.contains("for user in migrator sink analyst") && start.contains("OUTCRY_${user^^}_PASSWORD"));
     assert!(start.contains("/run/secrets/clickhouse_$user"));

@@ -1,6 +1,8 @@
 //! What is shipped beside the code: docker-compose.yml, the image, deploy/config, the README. Nothing here starts a
 //! container; each test compares a file with the code that it talks about.
 
+#![expect(clippy::expect_used, reason = "the helpers of tests panic as tests do")]
+
 mod compose;
 mod configs;
 mod image;

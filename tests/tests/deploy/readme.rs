@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path, proce
 /// The content of every block of that language.
 fn blocks(language: &str) -> Vec<String> {
     let readme = read("README.md");
-    let opened = readme.split(&format!("```{language}\n")).skip(1);
-    opened.map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
+    let opening = format!("```{language}\n");
+    readme.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
 /// The text with every `…_file = "path"` pointing to a file in that folder, which is written.
@@ -17,7 +17,8 @@ pub fn with_secrets_in(folder: &Path, text: &str) -> String {
             return line.to_owned();
         };
         // Base64 of "a secret of the test", in the form of Standard Webhooks.
-        let secret = if key == "secret_file" { "whsec_YSBzZWNyZXQgb2YgdGhlIHRlc3Q=" } else { "a secret of the test" };
+        let secret =
+            if key.starts_with("secret") { "whsec_YSBzZWNyZXQgb2YgdGhlIHRlc3Q=" } else { "a secret of the test" };
         let file = folder.join(format!("{key}.secret"));
         std::fs::write(&file, secret).expect("written");
         format!("{key} = {:?}", file.to_str().expect("utf-8"))
