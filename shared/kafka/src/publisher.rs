@@ -73,7 +73,7 @@ struct Reports;
 
 impl ClientContext for Reports {
     fn error(&self, error: RdKafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka producer");
+        tracing::debug!(%error, reason, "kafka producer");
     }
 }
 

@@ -26,6 +26,7 @@ const POLL: Duration = Duration::from_millis(50);
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
 const MOST_RECORDS_A_ROUND: usize = 2000;
 const RESTART_DELAY: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// When the poll thread last polled.
 #[derive(Clone)]
@@ -55,6 +56,7 @@ pub(super) struct Poller<W> {
     topics: HashMap<String, Arc<str>>,
     batches: HashMap<Position, Vec<Record>>,
     read: u64,
+    next_report: Instant,
 }
 
 impl<W: PartitionWorker> Poller<W> {
@@ -103,6 +105,7 @@ impl<W: PartitionWorker> Poller<W> {
             batches: HashMap::new(),
             options,
             read: 0,
+            next_report: Instant::now(),
         })
     }
 
@@ -165,7 +168,7 @@ impl<W: PartitionWorker> Poller<W> {
         }
     }
 
-    fn report(&self, error: &RdKafkaError) {
+    fn report(&mut self, error: &RdKafkaError) {
         let advice = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 "a topic is missing: create the topics with `outcry migrate`"
@@ -179,7 +182,12 @@ impl<W: PartitionWorker> Poller<W> {
             _ => "reading goes on",
         };
         self.health.not_ready(format!("{advice} ({error})"));
-        tracing::warn!(group = self.options.group, %error, advice, "kafka consumer");
+        // A broker that is down is said every few seconds, not at every try.
+        let now = Instant::now();
+        if self.next_report <= now {
+            self.next_report = now + REPORT_INTERVAL;
+            tracing::warn!(group = self.options.group, %error, advice, "kafka consumer");
+        }
     }
 
     fn start_newcomers(&mut self) {

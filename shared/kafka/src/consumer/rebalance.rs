@@ -70,7 +70,8 @@ impl Rebalances {
 
 impl ClientContext for Rebalances {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(group = self.group, %error, reason, "kafka consumer");
+        // The poll loop says it once, with advice.
+        tracing::debug!(group = self.group, %error, reason, "kafka consumer");
     }
 }
 
