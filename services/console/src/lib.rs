@@ -40,6 +40,8 @@ pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
 
 /// [`run`] on a listener that is open already.
 pub async fn serve(listener: TcpListener, config: Config, context: Context) -> anyhow::Result<()> {
+    // The page and the feed end together, and neither ends anything else that shares the process.
+    let context = Context { shutdown: context.shutdown.child_token(), ..context };
     let component = context.health.component("console");
     let publisher = Publisher::new(&config.kafka, NAME)?;
     let feed = Feed::default();
@@ -55,7 +57,11 @@ pub async fn serve(listener: TcpListener, config: Config, context: Context) -> a
         let feed = feed.clone();
         async move { show(&feed, &record.payload) }
     };
-    let feeding = for_each_record(&config.kafka, NAME, &[Topic::ItemsClassified], &publisher, &context, handler);
+    let feeding = async {
+        let fed = for_each_record(&config.kafka, NAME, &[Topic::ItemsClassified], &publisher, &context, handler).await;
+        context.shutdown.cancel();
+        fed
+    };
     let (served, fed) = tokio::join!(serving, feeding);
     publisher.flush(FLUSH_BUDGET).await;
     served?;

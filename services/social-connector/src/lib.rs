@@ -25,6 +25,7 @@ const FLUSH_BUDGET: Duration = Duration::from_secs(10);
 
 /// Reads every configured account until `context.shutdown`.
 pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
+    outcry_runtime::install_crypto_provider();
     let publisher = Publisher::new(&config.kafka, "social-connector")?;
     let config = Arc::new(config);
     let mut accounts = JoinSet::new();
