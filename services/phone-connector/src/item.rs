@@ -19,8 +19,6 @@ pub struct CallFact {
     pub call: Call,
     /// The call's direction, if this event states it.
     pub direction: Option<Direction>,
-    /// The number at the customer's end, as the provider wrote it. `None` takes `from` of an inbound and `to` of an outbound call.
-    pub customer: Option<String>,
     /// The customer's name, if the provider knows it.
     pub customer_name: Option<String>,
     /// This end is not the customer's, or nobody knows: the leg of an agent, for one.
@@ -80,11 +78,12 @@ impl Source {
             None => Party::Unknown,
         };
         let (from, to) = (read(&call.from), read(&call.to));
-        let customer = match (&fact.customer, direction) {
+        let customer = match fact.direction {
             _ if fact.customer_is_elsewhere => Party::Unknown,
-            (Some(_), _) => read(&fact.customer),
-            (None, Direction::Inbound) => from.clone(),
-            (None, Direction::Outbound) => to.clone(),
+            Some(Direction::Inbound) => from.clone(),
+            Some(Direction::Outbound) => to.clone(),
+            // Without a direction nobody can tell which end is the customer's, and a wrong one is worse than none.
+            None => Party::Unknown,
         };
         let shown = |party: &Party, text: Option<String>| party.address().map(str::to_owned).or(text);
         call.from = shown(&from, call.from.take());

@@ -1,5 +1,5 @@
 //! What each account's path does with good and bad webhooks, short of the socket and of Kafka.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod common;
 

@@ -2,13 +2,18 @@
 //!
 //! Adding one: a file with a type that implements [`Provider`], and a line in [`PROVIDERS`].
 
+mod aircall;
 mod standard;
+mod telnyx;
 mod twilio;
+mod vonage;
+mod zammad_cti;
 
 use crate::{config::Account, item::CallFact, number::Writing};
+use http::{HeaderMap, header::CONTENT_TYPE};
 use outcry_domain::Timestamp;
 use outcry_webhook::{
-    Reply, Webhook,
+    Reply, Webhook, form,
     signature::{BadSecret, Unauthentic},
 };
 use serde_json::{Map, Value};
@@ -63,7 +68,14 @@ pub trait Provider: Send + Sync {
 type Open = fn(&Account) -> Result<Box<dyn Provider>, BadSecret>;
 
 /// Every provider, by its name in the configuration.
-pub const PROVIDERS: &[(&str, Open)] = &[("standard", standard::open), ("twilio", twilio::open)];
+pub const PROVIDERS: &[(&str, Open)] = &[
+    ("standard", standard::open),
+    ("twilio", twilio::open),
+    ("vonage", vonage::open),
+    ("aircall", aircall::open),
+    ("telnyx", telnyx::open),
+    ("zammad_cti", zammad_cti::open),
+];
 
 /// The provider of an account.
 pub fn open(account: &Account) -> Result<Box<dyn Provider>, String> {
@@ -76,6 +88,27 @@ pub fn open(account: &Account) -> Result<Box<dyn Provider>, String> {
             Err(format!("provider `{given}` is not known; did you mean `{nearest}`? There are {}", known.join(", ")))
         }
     }
+}
+
+/// More fields than any provider sends, with room for a customer's own parameters.
+const MAX_FIELDS: usize = 1000;
+
+/// Whether the body is a form.
+fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The fields of a form or query as an object. Of a repeated name the last value stands, as in Twilio's own libraries.
+fn form_object(encoded: &[u8]) -> Result<Map<String, Value>, Undecodable> {
+    let fields = form::parse(encoded).map_err(|error| Undecodable(error.to_string()))?;
+    if fields.len() > MAX_FIELDS {
+        let count = fields.len();
+        return Err(Undecodable(format!("the form has {count} fields; no provider sends more than {MAX_FIELDS}")));
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(fields.iter().map(|field| (text(&field.name), Value::String(text(&field.value)))).collect())
 }
 
 /// A JSON object, or why the body is none.
@@ -95,6 +128,17 @@ fn json_object(body: &[u8]) -> Result<Map<String, Value>, Undecodable> {
 fn take_text(object: &mut Map<String, Value>, name: &str) -> Option<String> {
     match object.remove(name)? {
         Value::String(text) if !text.trim().is_empty() => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A text inside nested objects; a number counts as text. Empty counts as absent.
+fn text_at(object: &Map<String, Value>, path: &[&str]) -> Option<String> {
+    let (first, rest) = path.split_first()?;
+    let value = rest.iter().try_fold(object.get(*first)?, |value, name| value.get(name))?;
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

@@ -93,6 +93,8 @@ fn fact(mut fields: Map<String, Value>, delivery: &str) -> Result<CallFact, Unde
         provider_event,
         ..Call::default()
     };
+    // Who names a caller and no direction was called.
+    let direction = direction.or(call.from.is_some().then_some(Direction::Inbound));
     let customer_name = take_text(&mut fields, "customer_name");
     let language = take_text(&mut fields, "language");
     fields.retain(|_, value| !value.is_null());

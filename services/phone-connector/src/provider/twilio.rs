@@ -4,21 +4,17 @@
 //! `<Dial>`, `<Enqueue>`, `<Record>`. An inbound call that is `in-progress` was answered by TwiML, not by a person: a
 //! person's answer is that of a dialled leg.
 
-use super::{Inbound, Provider, Undecodable, json_object, seconds_to_ms};
+use super::{Inbound, Provider, Undecodable, form_object, is_form, json_object, seconds_to_ms};
 use crate::{config::Account, item::CallFact, time};
 use bytes::Bytes;
-use http::{HeaderMap, Method, header::CONTENT_TYPE};
+use http::Method;
 use outcry_domain::{Call, CallEventKind, Direction, Timestamp};
 use outcry_webhook::{
-    Reply,
-    form::{self, Field},
+    Reply, form,
     signature::{BadSecret, Signed, TwilioSignature, Unauthentic},
 };
 use serde_json::{Map, Value};
 use std::time::Duration;
-
-/// More fields than Twilio sends, with room for a customer's own parameters.
-const MAX_FIELDS: usize = 1000;
 
 struct Twilio {
     signature: TwilioSignature,
@@ -27,14 +23,6 @@ struct Twilio {
 /// An account's verifier and parser.
 pub fn open(account: &Account) -> Result<Box<dyn Provider>, BadSecret> {
     Ok(Box::new(Twilio { signature: TwilioSignature::new(account.active_secrets())? }))
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media_type
-        .split(';')
-        .next()
-        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 impl Provider for Twilio {
@@ -59,7 +47,7 @@ impl Provider for Twilio {
             _ => &webhook.body,
         };
         let fields = match is_form(&webhook.headers) || webhook.method == Method::GET {
-            true => from_form(&form::parse(encoded).map_err(|error| Undecodable(error.to_string()))?)?,
+            true => form_object(encoded)?,
             false => json_object(&webhook.body)?,
         };
         let delivery = webhook.headers.get("i-twilio-idempotency-token").and_then(|token| token.to_str().ok());
@@ -70,15 +58,6 @@ impl Provider for Twilio {
     fn accepted(&self) -> Reply {
         Reply::Accepted { media_type: "text/xml", body: Bytes::from_static(b"<Response/>") }
     }
-}
-
-/// The last value of a repeated name stands, as in Twilio's own libraries.
-fn from_form(fields: &[Field<'_>]) -> Result<Map<String, Value>, Undecodable> {
-    if fields.len() > MAX_FIELDS {
-        return Err(Undecodable(format!("the form has {} fields; Twilio sends fewer than {MAX_FIELDS}", fields.len())));
-    }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(fields.iter().map(|field| (text(&field.name), Value::String(text(&field.value)))).collect())
 }
 
 struct Fields(Map<String, Value>);

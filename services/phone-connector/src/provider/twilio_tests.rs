@@ -3,8 +3,7 @@
 use super::*;
 
 fn parse(form: &str) -> Vec<CallFact> {
-    let fields = from_form(&form::parse(form.as_bytes()).unwrap()).unwrap();
-    facts(Fields(fields), Some("token-1"), Timestamp::from_seconds(10_000)).unwrap()
+    facts(Fields(form_object(form.as_bytes()).unwrap()), Some("token-1"), Timestamp::from_seconds(10_000)).unwrap()
 }
 
 fn one(form: &str) -> CallFact {
@@ -129,5 +128,5 @@ fn an_unknown_status_is_kept_and_a_missing_call_is_refused() {
     let error = facts(Fields(Map::new()), None, Timestamp::UNKNOWN).unwrap_err();
     assert!(error.to_string().contains("CallSid"));
     let endless = "a=1&".repeat(10_000);
-    assert!(from_form(&form::parse(endless.as_bytes()).unwrap()).unwrap_err().to_string().contains("10000 fields"));
+    assert!(form_object(endless.as_bytes()).unwrap_err().to_string().contains("10000 fields"));
 }
