@@ -33,7 +33,7 @@ pub(super) fn parse(raw: &[u8]) -> Guarded<'_> {
         return Guarded { defect: Some("the structure is that of a bomb and was not read"), ..unreadable(raw) };
     }
     match super::parser().parse(raw) {
-        Some(message) if message.parts.first().is_some_and(|part| !part.headers.is_empty()) => {
+        Some(message) if message.headers().iter().any(|header| header.offset_start > header.offset_field + 1) => {
             Guarded { message, defect: None }
         }
         _ => Guarded { defect: Some("no header: this may not be a mail"), ..unreadable(raw) },
