@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod case_event;
 pub mod config;
+mod error;
 pub mod feed;
 pub mod metrics;
 pub mod pages;

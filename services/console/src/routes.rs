@@ -4,6 +4,7 @@ use crate::{
     auth::{Access, Gate},
     case_event,
     config::{Authentication, Config},
+    error::Failure,
     feed::{Entry, Feed},
     metrics, pages,
     query::ReportQuery,
@@ -23,7 +24,7 @@ use axum::{
 use futures::{Stream, StreamExt as _};
 use outcry_kafka::{Publisher, Topic};
 use outcry_runtime::Context;
-use outcry_warehouse::{ReportParams, Table, Warehouse, WarehouseError, reports};
+use outcry_warehouse::{ReportParams, Table, Warehouse, reports};
 use serde::Deserialize;
 use serde_json::json;
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -96,32 +97,6 @@ impl App {
             Ok(result) => result,
             Err(_) => Err(Failure::unavailable("the report took too long; ask for a shorter time")),
         }
-    }
-}
-
-/// Why an answer is not what was asked for.
-struct Failure {
-    status: StatusCode,
-    reason: String,
-}
-
-impl Failure {
-    fn unavailable(reason: &str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: reason.to_owned() }
-    }
-}
-
-impl From<WarehouseError> for Failure {
-    fn from(error: WarehouseError) -> Self {
-        tracing::warn!(%error, "a report failed");
-        let status = if error.is_unavailable() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
-        Self { status, reason: error.to_string() }
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        (self.status, Json(json!({"error": self.reason}))).into_response()
     }
 }
 
