@@ -3,6 +3,7 @@
 //! Adding one: a file with a type that implements [`Provider`], and a line in [`PROVIDERS`].
 
 mod aircall;
+mod asterisk;
 mod standard;
 mod telnyx;
 mod twilio;
@@ -75,6 +76,7 @@ pub const PROVIDERS: &[(&str, Open)] = &[
     ("aircall", aircall::open),
     ("telnyx", telnyx::open),
     ("zammad_cti", zammad_cti::open),
+    ("asterisk", asterisk::open),
 ];
 
 /// The provider of an account.

@@ -1,0 +1,245 @@
+//! `asterisk`: CDR and CEL records, pushed over HTTP with a token: CSV lines, JSON objects, or a JSON array.
+//!
+//! Asterisk writes several records for one call: one for each pair of parties, one for each phone that rang. They meet by `linkedid`.
+//! What a record cannot know (whether another phone answered) it does not say; the fold does.
+//! CDR specification and `cdr.conf.sample`, `cel_custom.conf.sample` of asterisk/documentation and asterisk/asterisk; FreePBX's `cdr` table.
+
+mod cdr;
+mod cel;
+
+use super::{Inbound, Provider, Undecodable};
+use crate::{config::Account, item::CallFact};
+use jiff::{civil::DateTime, tz::TimeZone};
+use outcry_domain::Timestamp;
+use outcry_webhook::signature::{BadSecret, SharedToken, Unauthentic, bearer};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+struct Asterisk {
+    token: SharedToken,
+    rows: Rows,
+}
+
+/// An account's verifier and parser.
+pub fn open(account: &Account) -> Result<Box<dyn Provider>, BadSecret> {
+    Ok(Box::new(Asterisk { token: SharedToken::new(account.active_secrets())?, rows: Rows::new(&account.timezone) }))
+}
+
+impl Provider for Asterisk {
+    fn takes_path_token(&self) -> bool {
+        true
+    }
+
+    fn verify(&self, inbound: &Inbound<'_>) -> Result<(), Unauthentic> {
+        match inbound.path_token {
+            Some(token) => self.token.verify(token),
+            None => self.token.verify(bearer(&inbound.webhook.headers)?),
+        }
+    }
+
+    fn parse(&self, inbound: &Inbound<'_>) -> Result<Vec<CallFact>, Undecodable> {
+        self.rows.parse(&inbound.webhook.body)
+    }
+}
+
+/// A record's fields by lower-case name, without empty ones.
+#[derive(Clone, Debug, Default)]
+struct Row(HashMap<String, String>);
+
+impl Row {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn owned(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    /// Everything but what stands in columns of its own.
+    fn rest(&self, known: &[&str]) -> Map<String, Value> {
+        let mut rest: Vec<_> = self.0.iter().filter(|(name, _)| !known.contains(&name.as_str())).collect();
+        rest.sort();
+        rest.into_iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect()
+    }
+}
+
+/// Reads records, in the time zone that the PBX writes.
+pub struct Rows {
+    zone: TimeZone,
+}
+
+impl Rows {
+    /// With the account's zone; `Config::validate` has refused an unknown one.
+    pub fn new(timezone: &str) -> Self {
+        Self { zone: TimeZone::get(timezone).unwrap_or(TimeZone::UTC) }
+    }
+
+    /// The facts of a body: CSV lines, with a header or without, JSON objects, or an array of them.
+    pub fn parse(&self, body: &[u8]) -> Result<Vec<CallFact>, Undecodable> {
+        let rows = match body.trim_ascii_start().first() {
+            None => return Err(Undecodable("the body is empty".into())),
+            Some(b'{' | b'[') => json_rows(body)?,
+            Some(_) => csv_rows(body)?,
+        };
+        let facts = rows.iter().enumerate().map(|(number, row)| {
+            self.fact(row).map_err(|error| Undecodable(format!("record {}: {error}", number + 1)))
+        });
+        facts.collect()
+    }
+
+    fn fact(&self, row: &Row) -> Result<CallFact, Undecodable> {
+        if row.get("eventtype").or(row.get("eventname")).is_some() {
+            cel::fact(row, self)
+        } else {
+            cdr::fact(row, self)
+        }
+    }
+
+    /// A time as Asterisk writes it: seconds since 1970, or local time, which is ambiguous for an hour a year. The epoch in the channel's
+    /// id, which is about when the call began, then decides.
+    fn time(&self, text: &str, uniqueid: Option<&str>) -> Option<Timestamp> {
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Some(Timestamp::from_millis((seconds * 1000.0).round() as i64)).filter(|_| seconds > 0.0);
+        }
+        if let Ok(instant) = text.parse::<Timestamp>() {
+            return Some(instant);
+        }
+        let local: DateTime = text.trim().parse().ok()?;
+        let ambiguous = self.zone.to_ambiguous_zoned(local);
+        let near = uniqueid.and_then(epoch);
+        let candidates = [ambiguous.clone().earlier(), ambiguous.later()];
+        let times = candidates.into_iter().flatten().map(|zoned| Timestamp::from(zoned.timestamp()));
+        times.min_by_key(|time| near.map_or(0, |near| time.millis_since(near).unsigned_abs()))
+    }
+}
+
+/// The epoch in `[system-]1270167992.0`.
+fn epoch(uniqueid: &str) -> Option<Timestamp> {
+    let number = uniqueid.rsplit('-').next()?.split('.').next()?;
+    number.parse().ok().filter(|seconds| *seconds > 0).map(Timestamp::from_seconds)
+}
+
+fn json_rows(body: &[u8]) -> Result<Vec<Row>, Undecodable> {
+    let broken = |error: serde_json::Error| {
+        Undecodable(format!("the body is not JSON: line {} column {}", error.line(), error.column()))
+    };
+    let mut rows = Vec::new();
+    for value in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
+        match value.map_err(broken)? {
+            Value::Array(list) => rows.extend(list.iter().map(json_row).collect::<Result<Vec<_>, _>>()?),
+            value => rows.push(json_row(&value)?),
+        }
+    }
+    Ok(rows)
+}
+
+fn json_row(value: &Value) -> Result<Row, Undecodable> {
+    let object = value.as_object().ok_or_else(|| Undecodable("a record is not a JSON object".into()))?;
+    let fields = object.iter().filter_map(|(name, value)| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Null => return None,
+            other => other.to_string(),
+        };
+        (!text.trim().is_empty()).then(|| (name.to_lowercase(), text))
+    });
+    Ok(Row(fields.collect()))
+}
+
+/// `cdr_csv` writes these without a header; the last five depend on its options (`cdr.conf.sample`).
+const CDR_COLUMNS: [&str; 21] = [
+    "accountcode",
+    "src",
+    "dst",
+    "dcontext",
+    "clid",
+    "channel",
+    "dstchannel",
+    "lastapp",
+    "lastdata",
+    "start",
+    "answer",
+    "end",
+    "duration",
+    "billsec",
+    "disposition",
+    "amaflags",
+    "uniqueid",
+    "userfield",
+    "peeraccount",
+    "linkedid",
+    "sequence",
+];
+/// The columns of `cel_custom.conf.sample`.
+const CEL_COLUMNS: [&str; 20] = [
+    "eventtype",
+    "eventtime",
+    "cidname",
+    "cidnum",
+    "cidani",
+    "cidrdnis",
+    "ciddnid",
+    "exten",
+    "context",
+    "channame",
+    "appname",
+    "appdata",
+    "amaflags",
+    "accountcode",
+    "uniqueid",
+    "linkedid",
+    "bridgepeer",
+    "userfield",
+    "userdeftype",
+    "eventextra",
+];
+
+fn csv_rows(body: &[u8]) -> Result<Vec<Row>, Undecodable> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
+    let mut header: Option<Vec<String>> = None;
+    let mut rows = Vec::new();
+    for (number, record) in reader.byte_records().enumerate() {
+        let record = record.map_err(|_| Undecodable(format!("line {} is not CSV", number + 1)))?;
+        let values: Vec<String> = record.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+        let lower = values.iter().map(|value| value.trim().to_lowercase());
+        if number == 0 && lower.clone().any(|name| name == "uniqueid") {
+            header = Some(lower.collect());
+            continue;
+        }
+        let names: Vec<&str> = match (&header, values.len()) {
+            (Some(header), _) => header.iter().map(String::as_str).collect(),
+            // Some releases write one more column, empty.
+            (None, 20)
+                if values[0].chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
+                    && !values[0].is_empty() =>
+            {
+                CEL_COLUMNS.to_vec()
+            }
+            (None, 16..=18 | 21) => CDR_COLUMNS.to_vec(),
+            (None, count) => {
+                return Err(Undecodable(format!(
+                    "line {} has {count} columns; cdr_csv writes 16, 17, 18 or 21 and cel_custom 20, or put a header line first",
+                    number + 1
+                )));
+            }
+        };
+        let fields = names.into_iter().map(str::to_owned).zip(values).filter(|(_, value)| !value.trim().is_empty());
+        rows.push(Row(fields.collect()));
+    }
+    Ok(rows)
+}
+
+/// `SIP/bob-00000001` without the part that changes with every call.
+fn endpoint(channel: &str) -> String {
+    match channel.rsplit_once('-') {
+        Some((peer, serial)) if serial.chars().all(|digit| digit.is_ascii_hexdigit() || digit == ';') => {
+            peer.to_owned()
+        }
+        _ => channel.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "../asterisk_tests.rs"]
+mod tests;
