@@ -76,6 +76,14 @@ impl Binary {
         self.ended(bound).await.with_context(|| format!("{} after SIGTERM", self.name))
     }
 
+    /// An error if it has ended by itself.
+    pub fn check_runs(&self) -> Result<()> {
+        match self.process.exited() {
+            Some(status) => bail!("{} ended by itself ({status}); its log ends:\n{}", self.name, self.log_end()),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until it ends by itself.
     pub async fn ended(&self, bound: Duration) -> Result<ExitStatus> {
         let begun = Instant::now();
@@ -101,9 +109,7 @@ impl Binary {
         let begun = Instant::now();
         let mut last = "nothing".to_owned();
         while begun.elapsed() < patience {
-            if let Some(ended) = self.process.exited() {
-                bail!("{} ended ({ended}) instead of answering; its log ends:\n{}", self.name, self.log_end());
-            }
+            self.check_runs()?;
             match self.health().await {
                 Ok((code, text)) if code == status => return Ok(text),
                 Ok((code, text)) => last = format!("{code} {text}"),
@@ -136,7 +142,8 @@ impl Binary {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    fn log_end(&self) -> String {
+    /// The last lines of it.
+    pub fn log_end(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")

@@ -142,6 +142,16 @@ impl<'a> Pipeline<'a> {
         self.services.values()
     }
 
+    /// What every service said last and says of its health: for an error, where no test prints it.
+    pub async fn last_words(&self) -> String {
+        let mut words = String::new();
+        for service in self.services() {
+            let health = service.health().await.map(|(status, text)| format!("{status} {text}")).unwrap_or_default();
+            words.push_str(&format!("--- {}: {health}\n{}\n", service.name(), service.log_end()));
+        }
+        words
+    }
+
     /// SIGKILL, and the same service again; returns when it is ready.
     pub async fn kill_and_start_again(&self, name: &str) -> Result<()> {
         let service = self.service(name);

@@ -3,7 +3,7 @@
 use crate::figures::{Figures, between, usage};
 use anyhow::{Context, Result};
 use outcry_sandbox::Stack;
-use outcry_tests::{Generator, Pipeline, difference, machine};
+use outcry_tests::{Binary, Generator, Pipeline, difference, machine};
 use std::time::{Duration, Instant};
 
 /// Of `bench pipeline`.
@@ -28,7 +28,10 @@ pub async fn run(stack: &Stack, options: &Options) -> Result<Figures> {
     let begun = Instant::now();
     pipeline.launch("outcry-classifier")?;
     pipeline.launch("outcry-sink")?;
-    wait(&pipeline, options, begun).await?;
+    if let Err(error) = wait(&pipeline, options, begun).await {
+        eprintln!("{}", pipeline.last_words().await);
+        return Err(error);
+    }
     let elapsed = begun.elapsed();
     let processes = between(&used_before, usage(stack, &pipeline)?);
     eprintln!("bench: comparing the ledger with the view");
@@ -59,6 +62,7 @@ async fn wait(pipeline: &Pipeline<'_>, options: &Options, begun: Instant) -> Res
             eprintln!("bench: {stored} of {} after {:.0} s", options.items, begun.elapsed().as_secs_f64());
             shown = Instant::now();
         }
+        pipeline.services().try_for_each(Binary::check_runs)?;
         let over = || format!("only {stored} of {} items after {} s", options.items, options.patience_seconds);
         (begun.elapsed() < patience).then_some(()).with_context(over)?;
         tokio::time::sleep(Duration::from_millis(50)).await;
