@@ -26,12 +26,10 @@ pub fn with_secrets_in(folder: &Path, text: &str) -> String {
     text.lines().map(point).collect::<Vec<_>>().join("\n")
 }
 
-/// `outcry`, built by this very run.
+/// What `outcry` prints for these arguments.
 fn outcry(arguments: &[&str]) -> std::process::Output {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let mut run = Command::new(cargo);
-    run.current_dir(root()).args(["run", "--quiet", "--package", "outcry", "--bin", "outcry", "--"]).args(arguments);
-    run.output().expect("cargo run")
+    let program = outcry_tests::binary::find("outcry").unwrap_or_else(|error| panic!("{error:#}"));
+    Command::new(program).args(arguments).output().expect("outcry runs")
 }
 
 #[test]
@@ -48,7 +46,8 @@ fn every_command_shown_exists() {
             }
             ["outcry", command, ref rest @ ..] => {
                 let help = outcry(&[command, "--help"]);
-                assert!(help.status.success(), "outcry {command} is not a command");
+                let stderr = String::from_utf8_lossy(&help.stderr);
+                assert!(help.status.success(), "`outcry {command}` is not a command: {stderr}");
                 let help = String::from_utf8_lossy(&help.stdout).into_owned();
                 for option in rest.iter().filter(|word| word.starts_with("--")) {
                     assert!(help.contains(option), "outcry {command} has no {option}");
