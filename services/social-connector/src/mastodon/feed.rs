@@ -7,7 +7,7 @@ use super::{
 use outcry_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// The two listings of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,22 +144,54 @@ impl Feed {
         Self { listing, position, entries: VecDeque::new(), outgoing: Vec::new(), page_end: None, exhausted: false }
     }
 
-    /// Takes in a page; a page that leads nowhere ends the pass.
-    pub fn take_page(&mut self, page: Page, own_account: &str) {
-        let leads_on = page.newest.filter(|newest| *newest != self.position.min_id);
-        if page.elements.is_empty() || leads_on.is_none() {
+    /// Takes in a page, up to what is too young to be read; a page that leads nowhere ends the pass.
+    pub fn take_page(&mut self, page: Page, own_account: &str, now: Timestamp) {
+        let mut settled: Vec<_> = page.elements.into_iter().rev().collect();
+        let unsettled_from = settled.iter().position(|element| is_unsettled(element, now));
+        let newest = match unsettled_from {
+            Some(first) => {
+                settled.truncate(first);
+                settled.last().and_then(|element| listed(element)).map(|element| element.id)
+            }
+            None => page.newest,
+        };
+        let leads_on = newest.filter(|newest| *newest != self.position.min_id);
+        if settled.is_empty() || leads_on.is_none() {
             self.exhausted = true;
             return;
         }
         self.page_end = leads_on;
         let listing = self.listing;
-        self.entries = page.elements.into_iter().rev().filter_map(|raw| read(listing, raw, own_account)).collect();
+        self.entries = settled.into_iter().filter_map(|raw| read(listing, raw, own_account)).collect();
     }
 
     /// The place of the next entry in the conversation.
     pub fn next_order(&self) -> Option<Timestamp> {
         self.entries.front().map(Entry::order)
     }
+}
+
+/// A server gives out ids before it commits what they name, so for a moment a lower one may still be on its way: reading
+/// past it would lose it for good. So nothing is read before it is this old.
+pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// A time further ahead than this is a wrong clock and no reason to wait.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+fn is_unsettled(element: &RawValue, now: Timestamp) -> bool {
+    listed(element).is_some_and(|element| {
+        element.created_at > now.minus(SETTLED_AFTER) && element.created_at < now.plus(CLOCK_TOLERANCE)
+    })
+}
+
+fn listed(element: &RawValue) -> Option<Listed> {
+    serde_json::from_str(element.get()).ok()
+}
+
+/// What all elements of both listings have.
+#[derive(Deserialize)]
+struct Listed {
+    id: String,
+    created_at: Timestamp,
 }
 
 /// `None`: an element that concerns no post of others, such as a mention deleted meanwhile or the brand's own echo.
@@ -195,6 +227,10 @@ mod tests {
             "account": {"id": author, "acct": format!("u{author}")}})
     }
 
+    fn now() -> Timestamp {
+        "2026-03-01T10:00:00Z".parse().unwrap()
+    }
+
     fn page(elements: &serde_json::Value, newest: &str) -> Page {
         Page { elements: serde_json::from_str(&elements.to_string()).unwrap(), newest: Some(newest.into()) }
     }
@@ -208,7 +244,7 @@ mod tests {
             {"id": "1", "created_at": at, "status": status("11", "7", at)},
         ]);
         let mut feed = Feed::new(Listing::Notifications, Position::default());
-        feed.take_page(page(&elements, "3"), "1");
+        feed.take_page(page(&elements, "3"), "1", now());
         let ids: Vec<_> = feed
             .entries
             .iter()
@@ -229,7 +265,7 @@ mod tests {
             {"id": "1", "created_at": at, "status": null},
         ]);
         let mut feed = Feed::new(Listing::Notifications, Position::default());
-        feed.take_page(page(&elements, "2"), "1");
+        feed.take_page(page(&elements, "2"), "1", now());
         assert!(feed.entries.is_empty() && !feed.exhausted);
         assert_eq!(feed.page_end.as_deref(), Some("2"), "the page still counts as read");
     }
@@ -237,15 +273,34 @@ mod tests {
     #[test]
     fn a_page_that_leads_nowhere_ends_the_pass() {
         let mut feed = Feed::new(Listing::Statuses, Position { min_id: "5".into(), ..Position::default() });
-        feed.take_page(page(&json!([status("5", "1", "2026-03-01T09:00:00Z")]), "5"), "1");
+        feed.take_page(page(&json!([status("5", "1", "2026-03-01T09:00:00Z")]), "5"), "1", now());
         assert!(feed.exhausted && feed.entries.is_empty());
+    }
+
+    #[test]
+    fn what_is_seconds_old_waits_because_a_lower_id_may_still_come() {
+        let notification = |id: &str, at: &str| json!({"id": id, "created_at": at, "status": status(id, "7", at)});
+        let elements = json!([
+            notification("4", "2026-03-01T09:59:50Z"),
+            notification("3", "2026-03-01T09:59:58Z"),
+            notification("2", "2026-03-01T09:59:54Z"),
+        ]);
+        let mut feed = Feed::new(Listing::Notifications, Position::default());
+        feed.take_page(page(&elements, "4"), "1", now());
+        assert_eq!((feed.entries.len(), feed.page_end.as_deref()), (1, Some("2")));
+        let mut feed = Feed::new(Listing::Notifications, Position { min_id: "2".into(), ..Position::default() });
+        feed.take_page(page(&json!([notification("3", "2026-03-01T09:59:58Z")]), "3"), "1", now());
+        assert!(feed.exhausted && feed.page_end.is_none());
+        let mut feed = Feed::new(Listing::Notifications, Position::default());
+        feed.take_page(page(&json!([notification("3", "2026-03-01T11:00:00Z")]), "3"), "1", now());
+        assert_eq!(feed.entries.len(), 1, "a server whose clock is an hour ahead is read all the same");
     }
 
     #[test]
     fn a_lone_surrogate_is_unreadable_and_stays_alone() {
         let raw = r#"[{"id":"1","uri":"x","created_at":"2026-03-01T09:00:00Z","content":"\ud800","account":{"id":"1","acct":"a"}}]"#;
         let mut feed = Feed::new(Listing::Statuses, Position::default());
-        feed.take_page(Page { elements: serde_json::from_str(raw).unwrap(), newest: Some("1".into()) }, "1");
+        feed.take_page(Page { elements: serde_json::from_str(raw).unwrap(), newest: Some("1".into()) }, "1", now());
         assert!(matches!(feed.entries.front(), Some(Entry::Unreadable { id, .. }) if id == "1"));
     }
 }

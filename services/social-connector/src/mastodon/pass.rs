@@ -4,7 +4,7 @@ use super::{
     Connector, LISTINGS, Opened, RECENT_KEY,
     api::Status,
     client::{Page, Seen},
-    feed::{Entry, Feed, Listing, Outgoing, Position, Tally},
+    feed::{Entry, Feed, Listing, Outgoing, Position, SETTLED_AFTER, Tally},
     map::{Sighting, map_status},
     recent::KnownPost,
     thread::{self, Parent, Place},
@@ -31,9 +31,10 @@ impl Connector {
             for (index, feed) in feeds.iter_mut().enumerate() {
                 while feed.entries.is_empty() && !feed.exhausted {
                     produced_any |= self.finish_page(opened, index, feed).await?;
-                    read_until[index] = self.context.clock.now();
+                    let now = self.context.clock.now();
+                    read_until[index] = now.minus(SETTLED_AFTER);
                     let page = self.next_page(&opened.own_account, feed).await?;
-                    feed.take_page(page, &opened.own_account);
+                    feed.take_page(page, &opened.own_account, now);
                 }
             }
             let Some(earliest) = earliest(&feeds) else { break };
