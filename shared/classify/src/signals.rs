@@ -1,0 +1,98 @@
+//! The urgency signals: what each says and how much it weighs.
+
+use crate::lexicon::LexiconError;
+use outcry_domain::classification::Urgency;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Lowest score of each band: `critical` from 80, `high` from 50, `normal` from 25.
+pub(crate) const CRITICAL: i32 = 80;
+pub(crate) const HIGH: i32 = 50;
+pub(crate) const NORMAL: i32 = 25;
+
+/// Where a score lies.
+pub(crate) fn band(score: i32) -> Urgency {
+    match score {
+        CRITICAL.. => Urgency::Critical,
+        HIGH.. => Urgency::High,
+        NORMAL.. => Urgency::Normal,
+        _ => Urgency::Low,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    signal: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// For people who read evidence.
+    #[expect(dead_code, reason = "read by people, and by the explain command of a later issue")]
+    says: String,
+    /// `critical` or `high`: alone enough for that level, whatever else is said.
+    #[serde(default)]
+    level: Option<Level>,
+    /// Added to the sum; may be negative.
+    #[serde(default)]
+    points: i32,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Critical,
+    High,
+}
+
+/// One signal.
+#[derive(Clone, Debug)]
+pub(crate) struct Signal {
+    /// `urgency.` and its name, as it stands in evidence.
+    pub name: String,
+    /// The score that this signal alone enforces.
+    pub at_least: i32,
+    /// What it adds to the sum.
+    pub points: i32,
+}
+
+/// All signals, in the order of their names.
+#[derive(Debug)]
+pub(crate) struct Signals(Vec<Signal>);
+
+impl Signals {
+    pub fn parse(source: &str) -> Result<Self, LexiconError> {
+        let table: Table = toml::from_str(source)
+            .map_err(|source| LexiconError::Malformed { name: "urgency".to_owned(), source: Box::new(source) })?;
+        Ok(Self(
+            table
+                .signal
+                .into_iter()
+                .map(|(name, entry)| Signal {
+                    name,
+                    at_least: match entry.level {
+                        Some(Level::Critical) => CRITICAL + 10,
+                        Some(Level::High) => HIGH + 10,
+                        None => 0,
+                    },
+                    points: entry.points,
+                })
+                .collect(),
+        ))
+    }
+
+    pub fn index(&self, name: &str) -> Option<u16> {
+        let at = self.0.binary_search_by(|signal| signal.name.as_str().cmp(name)).ok()?;
+        u16::try_from(at).ok()
+    }
+
+    pub fn get(&self, index: u16) -> Option<&Signal> {
+        self.0.get(usize::from(index))
+    }
+
+    pub fn names(&self) -> String {
+        self.0.iter().map(|signal| signal.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
