@@ -21,6 +21,7 @@ mod publisher;
 mod read_record;
 mod record;
 mod reject_limit;
+mod scan;
 mod topic_id;
 
 pub use admin::{TopicSettings, check_brokers, ensure_topics};
@@ -35,4 +36,5 @@ pub use publisher::{Delivered, Outgoing, Publisher};
 pub use read_record::read_record;
 pub use record::Record;
 pub use reject_limit::RejectLimit;
+pub use scan::scan;
 pub use topic_id::{TopicId, topic_ids};

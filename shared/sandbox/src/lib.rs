@@ -27,6 +27,7 @@ pub use dovecot_mail::{Delivery, ImapSession};
 pub use error::{Result, SandboxError};
 pub use kafka::{KafkaOptions, KafkaServer};
 pub use mastodon::{MastodonOptions, MastodonServer, NewStatus};
+pub use ports::free_port;
 pub use proxy::{Fault, FaultProxy};
 pub use smtp::{ReceivedMail, SmtpOptions, SmtpServer};
 pub use stack::{Stack, StackAddresses, StackOptions, fresh_prefix, shared_stack};

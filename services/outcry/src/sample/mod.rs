@@ -20,7 +20,7 @@ use outcry_domain::Timestamp;
 use std::collections::BTreeSet;
 
 pub use call::{Expect, SampleWebhook};
-pub use data::{Label, SampleError};
+pub use data::SampleError;
 pub use mail::{Folder, SampleMail};
 pub use post::{PostKind, SamplePost};
 
