@@ -1,5 +1,6 @@
 //! The sample holds what the demo promises: numbers, languages, and the hard cases by name.
 
+use super::data::Label;
 use super::*;
 use mail_parser::{HeaderValue, MessageParser, MimeHeaders};
 use outcry_domain::classification::{Category, Kind, Urgency};
