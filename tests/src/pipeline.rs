@@ -29,6 +29,8 @@ own_domains = ["acme.example"]
 [identity]
 key = "key of the tests, of no installation"
 "#;
+/// Not needed without SASL, and a secret all the same: no log may show it.
+pub const KAFKA_PASSWORD: &str = "canary-of-the-kafka-password";
 /// Tests do not wait for batches to fill.
 const SHORT_BATCHES: &str = "\n[sink]\nflush_interval_ms = 200\n";
 
@@ -37,8 +39,9 @@ pub struct Pipeline<'a> {
     stack: &'a Stack,
     prefix: String,
     database: String,
-    folder: tempfile::TempDir,
+    // Before the folder, which holds their logs: they are dropped in this order.
     services: BTreeMap<&'static str, Binary>,
+    folder: tempfile::TempDir,
 }
 
 impl<'a> Pipeline<'a> {
@@ -57,8 +60,9 @@ impl<'a> Pipeline<'a> {
         outcry_kafka::ensure_topics(&pipeline.kafka()).await?;
         outcry_warehouse::migrate(&pipeline.warehouse_config("migrator")).await?;
         // A restarted service takes its partitions back at once instead of after the session timeout.
-        let kafka = "[kafka]\ninstance_id = \"one\"\nsession_timeout_ms = 6000\n";
-        let base = stack.config_toml(&pipeline.prefix, &pipeline.database).replacen("[kafka]\n", kafka, 1);
+        let kafka =
+            format!("[kafka]\ninstance_id = \"one\"\nsession_timeout_ms = 6000\npassword = \"{KAFKA_PASSWORD}\"\n");
+        let base = stack.config_toml(&pipeline.prefix, &pipeline.database).replacen("[kafka]\n", &kafka, 1);
         let sections = sections.replace("{folder}", &pipeline.folder.path().display().to_string());
         std::fs::write(pipeline.config(), format!("{base}{COMMON}{sections}")).context("writing the configuration")?;
         Ok(pipeline)

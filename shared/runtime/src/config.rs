@@ -124,10 +124,13 @@ pub fn load_from<C: DeserializeOwned>(
     let base = files.last().and_then(|file| file.parent()).unwrap_or(Path::new("")).to_owned();
     let mut root = Value::new(None, ValueKind::Table(all));
     resolve_secret_files(&mut root, "", &base)?;
-    tracing::info!(config = %redacted(&root), "configuration");
+    let dump = redacted(&root);
     let mut track = serde_path_to_error::Track::new();
-    C::deserialize(serde_path_to_error::Deserializer::new(root, &mut track))
-        .map_err(|error| unknown_key::explain(&track.path().to_string(), &error.to_string()))
+    let config = C::deserialize(serde_path_to_error::Deserializer::new(root, &mut track))
+        .map_err(|error| unknown_key::explain(&track.path().to_string(), &error.to_string()))?;
+    // Only now: a secret under a mistyped key is not known to be one, and would print.
+    tracing::info!(config = %dump, "configuration");
+    Ok(config)
 }
 
 /// `OUTCRY_KAFKA__TOPIC_PREFIX=x` sets `kafka.topic_prefix`. Variables without `__` are not configuration.
