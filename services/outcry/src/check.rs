@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Checks everything, says all that is wrong, and fails if anything is.
 pub async fn run(config: &ConfigFiles) -> anyhow::Result<()> {
-    let files = configs::files(config, "migrator.toml");
+    let files = configs::files(config, &["migrator.toml", "pipeline.toml"]);
     let mut report = Report::default();
     check_services(&files, &mut report);
     match configs::basics(config) {

@@ -32,22 +32,22 @@ pub struct Analyst {
 }
 
 /// The files given; else those that `outcry up` left in the current folder for this purpose.
-pub fn files(given: &ConfigFiles, left_by_up: &str) -> Vec<PathBuf> {
+pub fn files(given: &ConfigFiles, left_by_up: &[&str]) -> Vec<PathBuf> {
     if !given.files.is_empty() {
         return given.files.clone();
     }
-    let left = PathBuf::from(".outcry").join(left_by_up);
-    if left.is_file() { vec![left] } else { Vec::new() }
+    let left = left_by_up.iter().map(|name| PathBuf::from(".outcry").join(name));
+    left.filter(|file| file.is_file()).collect()
 }
 
 /// Brokers and warehouse.
 pub fn basics(given: &ConfigFiles) -> anyhow::Result<Basics> {
-    load(&files(given, "migrator.toml"), &["kafka", "clickhouse", "brands"])
+    load(&files(given, &["migrator.toml"]), &["kafka", "clickhouse", "brands"])
 }
 
 /// The warehouse, as an analyst.
 pub fn analyst(given: &ConfigFiles) -> anyhow::Result<Analyst> {
-    load(&files(given, "analyst.toml"), &["clickhouse"])
+    load(&files(given, &["analyst.toml"]), &["clickhouse"])
 }
 
 fn load<C: serde::de::DeserializeOwned>(files: &[PathBuf], sections: &[&str]) -> anyhow::Result<C> {
