@@ -67,6 +67,9 @@ pub struct Account {
     /// Country whose numbers are written without a country code, such as `IT` (ISO 3166).
     #[serde(default)]
     pub region: Option<String>,
+    /// `asterisk` only: a CDR or CEL file to follow, such as `/var/log/asterisk/cdr-csv/Master.csv`. Then the secret may be left out.
+    #[serde(default)]
+    pub cdr_file: Option<PathBuf>,
     /// IANA time zone of times that come without one, as in CDR files.
     #[serde(default = "utc")]
     pub timezone: String,
@@ -109,6 +112,11 @@ impl Account {
             None => Vec::new(),
         };
         self.secret.iter().map(Secret::expose).chain(listed).collect()
+    }
+
+    /// The region, which `Config::validate` has found to be one.
+    pub fn region(&self) -> Option<phonenumber::country::Id> {
+        self.region.as_deref()?.parse().ok()
     }
 
     /// The provider's verifier and parser, or what is wrong with the account.
@@ -166,6 +174,9 @@ impl Config {
                 "phone account `{name}`: timezone `{}` is not an IANA name such as Europe/Rome",
                 account.timezone
             ));
+        }
+        if account.cdr_file.is_some() && account.provider != "asterisk" {
+            problems.push(format!("phone account `{name}`: cdr_file is for the provider asterisk"));
         }
         problems.extend(account.provider().err());
         problems

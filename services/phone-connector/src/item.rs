@@ -4,12 +4,11 @@
 //! direction. So `contact_id` and `case_id` depend on the provider and the call's id alone. The customer stands in `customer` where the
 //! event knows it, and is nobody's (an id of this call only) where it does not; the `calls` view takes the one that is known.
 
-use crate::number::{Party, Writing};
+use crate::number::{Numbers, Party};
 use outcry_domain::{
     AuthorKind, Call, CaseId, Channel, ContactId, Customer, CustomerKey, Direction, Item, ItemId, Origin,
     SCHEMA_VERSION, Timestamp, item::effective_time,
 };
-use phonenumber::country;
 use sha2::{Digest, Sha256};
 
 /// What one webhook, or one row of a file, says of a call.
@@ -36,7 +35,6 @@ pub struct CallFact {
 }
 
 /// Everything about the account that an item shows.
-#[derive(Clone)]
 pub struct Source {
     /// The brand's id.
     pub brand: String,
@@ -44,10 +42,8 @@ pub struct Source {
     pub source: String,
     /// The provider's name in the configuration.
     pub provider: String,
-    /// Region of numbers without a country code.
-    pub region: Option<country::Id>,
-    /// How the provider writes numbers.
-    pub writing: Writing,
+    /// Reads its numbers.
+    pub numbers: Numbers,
     /// The key under which customers are hashed.
     pub key: CustomerKey,
 }
@@ -74,7 +70,7 @@ impl Source {
         let mut call = fact.call;
         let direction = fact.direction.unwrap_or(Direction::Inbound);
         let read = |text: &Option<String>| match text {
-            Some(text) => Party::read(text, self.region, self.writing),
+            Some(text) => self.numbers.read(text),
             None => Party::Unknown,
         };
         let (from, to) = (read(&call.from), read(&call.to));
@@ -153,14 +149,15 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Writing;
+    use phonenumber::country;
 
     fn source() -> Source {
         Source {
             brand: "acme".into(),
             source: "phone:main".into(),
             provider: "standard".into(),
-            region: Some(country::IT),
-            writing: Writing::National,
+            numbers: Numbers::new(Some(country::IT), Writing::National),
             key: CustomerKey::new(b"k"),
         }
     }

@@ -5,10 +5,12 @@
 //! never fetches a recording. A webhook is answered with 2xx only when what it says is durable (`outcry-webhook`).
 
 pub mod config;
+mod follow;
 pub mod item;
 pub mod metrics;
 pub mod number;
 pub mod provider;
+mod tail;
 mod time;
 pub mod webhook;
 
@@ -19,6 +21,7 @@ use outcry_kafka::Publisher;
 use outcry_runtime::Context;
 use outcry_webhook::{Durable, DurableSettings, Limits, Server, spool::Spool};
 use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
 use webhook::CallDoor;
 
 /// Serves until shutdown, then lets every request that has begun finish.
@@ -32,8 +35,16 @@ pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
     let (address, accounts) = (server.address(), config.phone.accounts.len());
     tracing::info!(%address, public_url = config.phone.public_url, accounts, "webhooks are received");
     health.ready();
+    let mut followers = JoinSet::new();
+    for account in &config.phone.accounts {
+        if let Some(file) = &account.cdr_file {
+            let (account, file) = (account.clone(), file.clone());
+            followers.spawn(follow::follow(config.clone(), account, file, publisher.clone(), context.clone()));
+        }
+    }
     server.run(door, &context).await;
     health.not_ready("stopping");
+    followers.join_all().await;
     // Every webhook has its answer; what is still queued was given to the spool as well.
     publisher.flush(Duration::from_secs(2)).await;
     Ok(())

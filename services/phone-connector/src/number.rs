@@ -3,6 +3,10 @@
 //! A caller who withholds the number stays nobody: `anonymous` is not a customer, and two of them are not one.
 
 use phonenumber::{Mode, country};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// How a provider writes a number that has no `+`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,43 @@ pub enum Party {
     Other(String),
     /// Withheld, or not given.
     Unknown,
+}
+
+/// Reads the numbers of one account, and remembers those read lately: reading one takes 10 µs, and our own come again and again.
+pub struct Numbers {
+    region: Option<country::Id>,
+    writing: Writing,
+    read: Mutex<HashMap<String, Party>>,
+}
+
+/// Numbers remembered; then it begins anew.
+const REMEMBERED: usize = 8192;
+
+impl Numbers {
+    /// For an account's region and a provider's way of writing.
+    pub fn new(region: Option<country::Id>, writing: Writing) -> Self {
+        let numbers = Self { region, writing, read: Mutex::default() };
+        // The first number loads the numbering plans of the world, 90 ms that no caller should wait for.
+        numbers.read("+390212345678");
+        numbers
+    }
+
+    /// [`Party::read`].
+    pub fn read(&self, text: &str) -> Party {
+        let lock = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(text) {
+            return known.clone();
+        }
+        let party = Party::read(text, self.region, self.writing);
+        if text.len() <= 64 {
+            let mut read = lock();
+            if read.len() >= REMEMBERED {
+                read.clear();
+            }
+            read.insert(text.to_owned(), party.clone());
+        }
+        party
+    }
 }
 
 /// What telephone systems write for a caller who withholds the number.

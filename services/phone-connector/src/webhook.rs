@@ -4,6 +4,7 @@ use crate::{
     config::{Account, Config},
     item::{Raw, Source},
     metrics,
+    number::Numbers,
     provider::{Inbound, Provider},
 };
 use bytes::Bytes;
@@ -44,8 +45,7 @@ impl Receiver {
             brand: account.brand.clone(),
             source: format!("phone:{}", account.name),
             provider: account.provider.clone(),
-            region: account.region.as_deref().and_then(|region| region.parse().ok()),
-            writing: provider.writing(),
+            numbers: Numbers::new(account.region(), provider.writing()),
             key: key.clone(),
         };
         Ok(Self { provider, source })

@@ -12,6 +12,7 @@ use outcry_sandbox::{KafkaOptions, KafkaServer, fresh_prefix};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
+    io::Write,
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
@@ -52,22 +53,30 @@ async fn send(port: u16, body: &[u8]) -> u16 {
     String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-/// Sends events until told to stop, a few at a time; the notes of those that got a 2xx.
-async fn send_many(port: u16, call: &str, count: u32) -> BTreeSet<String> {
-    let mut accepted = BTreeSet::new();
+/// The notes of events that got a 2xx.
+type Accepted = Arc<Mutex<BTreeSet<String>>>;
+
+/// Sends events, a few at a time.
+async fn send_into(accepted: Accepted, port: u16, call: &str, count: u32) {
     for first in (0..count).step_by(10) {
         let batch = (first..(first + 10).min(count)).map(|sequence| {
-            let call = call.to_owned();
-            tokio::spawn(async move { (format!("{call}/{sequence}"), send(port, &event(&call, sequence)).await) })
+            let (call, accepted) = (call.to_owned(), accepted.clone());
+            tokio::spawn(async move {
+                if send(port, &event(&call, sequence)).await == 200 {
+                    accepted.lock().unwrap().insert(format!("{call}/{sequence}"));
+                }
+            })
         });
         for sent in batch.collect::<Vec<_>>() {
-            let (note, status) = sent.await.unwrap();
-            if status == 200 {
-                accepted.insert(note);
-            }
+            sent.await.unwrap();
         }
     }
-    accepted
+}
+
+async fn send_many(port: u16, call: &str, count: u32) -> BTreeSet<String> {
+    let accepted = Accepted::default();
+    send_into(accepted.clone(), port, call, count).await;
+    accepted.lock().unwrap().clone()
 }
 
 /// Reads the raw topic in the background.
@@ -84,7 +93,12 @@ impl Reader {
             let publisher = Publisher::new(&config, "test").unwrap();
             let handler = move |record: outcry_kafka::Record| {
                 let item: Item = serde_json::from_slice(&record.payload).expect("an item");
-                seen.lock().unwrap().insert(item.text);
+                let call = item.call.expect("a call");
+                seen.lock().unwrap().insert(if item.text.is_empty() {
+                    call.leg_id.unwrap_or_default()
+                } else {
+                    item.text
+                });
                 std::future::ready(Outcome::Done)
             };
             for_each_record(&config, "test", &[Topic::ItemsRaw], &publisher, &reading, handler).await.unwrap();
@@ -159,7 +173,46 @@ async fn what_got_a_2xx_arrives_whatever_dies() {
     let reader = Reader::start(&kafka);
 
     in_process_through_a_stopped_broker(folder.path(), &broker, &kafka, &reader).await;
+    a_cdr_file_through_rotation_and_restart(folder.path(), &kafka, &reader).await;
     killed_with_records_in_the_spool(folder.path(), &broker, &kafka, &reader).await;
+}
+
+/// Appends records to a CDR file; their ids.
+fn write_records(file: &Path, ids: std::ops::Range<u32>) -> BTreeSet<String> {
+    let line = |id: u32| {
+        format!(
+            "\"\",\"0212345678\",\"39021111111\",\"from-trunk\",\"\",\"SIP/t-01\",\"SIP/200-02\",\"Dial\",\"\",\"2026-03-01 10:00:00\",\
+             \"2026-03-01 10:00:05\",\"2026-03-01 10:00:09\",9,4,\"ANSWERED\",\"DOCUMENTATION\",\"cdr-1772355600.{id}\"\n"
+        )
+    };
+    let text: String = ids.clone().map(line).collect();
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    ids.map(|id| format!("cdr-1772355600.{id}")).collect()
+}
+
+/// Edge: logrotate while the connector is down, a broken line in the middle, a restart.
+async fn a_cdr_file_through_rotation_and_restart(folder: &Path, kafka: &KafkaConfig, reader: &Reader) {
+    let file = folder.join("Master.csv");
+    let mut expected = write_records(&file, 0..500);
+    let phone = json!({
+        "listen": "127.0.0.1:0", "spool_dir": folder.join("spool-cdr"),
+        "accounts": [{ "name": "pbx", "brand": "acme", "provider": "asterisk", "region": "IT", "cdr_file": file }],
+    });
+    for round in 0..2 {
+        let context = Context::for_tests();
+        let config = config(&kafka.bootstrap_servers, &kafka.topic_prefix, &phone);
+        let service = tokio::spawn(outcry_phone_connector::run(config, context.clone()));
+        reader.wait_for(&expected).await;
+        assert!(context.health.problems().is_empty(), "{:?}", context.health.problems());
+        context.shutdown.cancel();
+        service.await.unwrap().unwrap();
+        let first = 1000 * (round + 1);
+        expected.extend(write_records(&file, first..first + 10));
+        std::fs::rename(&file, folder.join(format!("Master.csv.{round}"))).unwrap();
+        std::fs::write(&file, "torn,\"line\n").unwrap();
+        expected.extend(write_records(&file, first + 10..first + 20));
+    }
 }
 
 /// Kafka stops answering in the middle of a stream; nobody notices but the health page.
@@ -204,17 +257,24 @@ async fn in_process_through_a_stopped_broker(
 async fn killed_with_records_in_the_spool(folder: &Path, broker: &KafkaServer, kafka: &KafkaConfig, reader: &Reader) {
     let port = free_port();
     broker.kill();
-    let mut accepted = BTreeSet::new();
+    let accepted = Accepted::default();
+    let count = || accepted.lock().unwrap().len();
     for round in 0..5 {
         let mut process = start_process(folder, kafka, port);
         until_listening(port).await;
-        let sending = tokio::spawn(async move { send_many(port, &format!("round{round}"), 400).await });
-        tokio::time::sleep(Duration::from_millis(2300 + 150 * round)).await;
+        let (call, sent, before) = (format!("round{round}"), accepted.clone(), count());
+        let sending = tokio::spawn(async move { send_into(sent, port, &call, 400).await });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        // In the middle of a group: some of what was sent is answered, some is not.
+        while count() < before + 20 + 7 * round {
+            assert!(Instant::now() < deadline, "round {round}: nothing is accepted");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         process.kill().unwrap();
         process.wait().unwrap();
-        accepted.extend(sending.await.unwrap());
+        sending.await.unwrap();
     }
-    assert!(accepted.len() > 50, "the spool took {}", accepted.len());
+    let accepted = accepted.lock().unwrap().clone();
 
     broker.restart().await.unwrap();
     let mut process = start_process(folder, kafka, port);

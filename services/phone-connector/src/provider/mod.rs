@@ -3,7 +3,7 @@
 //! Adding one: a file with a type that implements [`Provider`], and a line in [`PROVIDERS`].
 
 mod aircall;
-mod asterisk;
+pub mod asterisk;
 mod standard;
 mod telnyx;
 mod twilio;

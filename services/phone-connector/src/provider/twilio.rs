@@ -109,6 +109,11 @@ fn facts(mut fields: Fields, delivery: Option<&str>, received_at: Timestamp) -> 
     let mut second = None;
     if fields.has("TranscriptionSid") || fields.has("TranscriptionEvent") {
         transcription(&mut fact, &mut fields);
+    } else if fields.has("AddOns") && !fields.has("CallStatus") && !fields.has("RecordingStatus") {
+        // What an add-on found out about a recording; its results are behind links that are not followed.
+        fact.call.event = CallEventKind::Other;
+        fact.call.provider_event = "add-ons".into();
+        fact.identity = vec!["add-ons".into(), fields.look("RecordingSid").to_owned()];
     } else if fields.has("RecordingSid") || fields.has("RecordingUrl") {
         recording(&mut fact, &mut fields);
     } else if fields.has("DialCallStatus") {

@@ -16,13 +16,18 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 struct Asterisk {
-    token: SharedToken,
+    /// None when the account is only a file: then nobody can post.
+    token: Option<SharedToken>,
     rows: Rows,
 }
 
 /// An account's verifier and parser.
 pub fn open(account: &Account) -> Result<Box<dyn Provider>, BadSecret> {
-    Ok(Box::new(Asterisk { token: SharedToken::new(account.active_secrets())?, rows: Rows::new(&account.timezone) }))
+    let token = match account.active_secrets() {
+        secrets if secrets.is_empty() && account.cdr_file.is_some() => None,
+        secrets => Some(SharedToken::new(secrets)?),
+    };
+    Ok(Box::new(Asterisk { token, rows: Rows::new(&account.timezone) }))
 }
 
 impl Provider for Asterisk {
@@ -31,9 +36,10 @@ impl Provider for Asterisk {
     }
 
     fn verify(&self, inbound: &Inbound<'_>) -> Result<(), Unauthentic> {
+        let known = self.token.as_ref().ok_or(Unauthentic::Mismatch)?;
         match inbound.path_token {
-            Some(token) => self.token.verify(token),
-            None => self.token.verify(bearer(&inbound.webhook.headers)?),
+            Some(token) => known.verify(token),
+            None => known.verify(bearer(&inbound.webhook.headers)?),
         }
     }
 
@@ -72,6 +78,13 @@ impl Rows {
     /// With the account's zone; `Config::validate` has refused an unknown one.
     pub fn new(timezone: &str) -> Self {
         Self { zone: TimeZone::get(timezone).unwrap_or(TimeZone::UTC) }
+    }
+
+    /// Whether a line is the header of a CSV file.
+    pub fn is_header(&self, line: &[u8]) -> bool {
+        String::from_utf8_lossy(line)
+            .split(',')
+            .any(|name| name.trim().trim_matches('"').eq_ignore_ascii_case("uniqueid"))
     }
 
     /// The facts of a body: CSV lines, with a header or without, JSON objects, or an array of them.
