@@ -55,8 +55,14 @@ async fn refresh(mailbox: &MailboxConfig, oauth2: &OAuth2) -> Result<(String, Du
     form.extend(oauth2.client_secret.as_ref().map(|secret| ("client_secret", secret.expose())));
     form.extend(oauth2.scope.as_ref().map(|scope| ("scope", scope.as_str())));
     outcry_runtime::install_crypto_provider();
-    let client = reqwest::Client::builder().timeout(mailbox.timeout()).build().map_err(|error| refused(error.to_string()))?;
-    let response = client.post(&oauth2.token_url).form(&form).send().await.map_err(|error| refused(error.without_url().to_string()))?;
+    let client =
+        reqwest::Client::builder().timeout(mailbox.timeout()).build().map_err(|error| refused(error.to_string()))?;
+    let response = client
+        .post(&oauth2.token_url)
+        .form(&form)
+        .send()
+        .await
+        .map_err(|error| refused(error.without_url().to_string()))?;
     let status = response.status();
     let body = response.bytes().await.map_err(|error| refused(error.without_url().to_string()))?;
     let answer: Answer = serde_json::from_slice(&body).map_err(|_| refused(format!("HTTP {status}, not JSON")))?;

@@ -170,7 +170,10 @@ impl MailboxConfig {
 
 impl Config {
     pub(crate) fn brand(&self, id: &str) -> anyhow::Result<&Brand> {
-        self.brands.iter().find(|brand| brand.id == id).ok_or_else(|| anyhow::anyhow!("brand {id:?} is not one of [[brands]]"))
+        self.brands
+            .iter()
+            .find(|brand| brand.id == id)
+            .ok_or_else(|| anyhow::anyhow!("brand {id:?} is not one of [[brands]]"))
     }
 }
 
@@ -224,7 +227,10 @@ impl MailboxConfig {
             }
         }
         if let Some(Err(error)) = self.since_date() {
-            problems.push(format!("since {:?} is not a day such as 2026-01-31 ({error})", self.since.as_deref().unwrap_or_default()));
+            problems.push(format!(
+                "since {:?} is not a day such as 2026-01-31 ({error})",
+                self.since.as_deref().unwrap_or_default()
+            ));
         }
         if let Some(file) = self.ca_file.as_ref().filter(|file| !file.is_file()) {
             problems.push(format!("ca_file {} is not a file", file.display()));
@@ -263,15 +269,27 @@ mod tests {
         let config = config(MAILBOX);
         config.validate().unwrap();
         let mailbox = &config.email.mailboxes[0];
-        assert_eq!((mailbox.tls, mailbox.port(), mailbox.folders.as_slice()), (Tls::Implicit, 993, &["INBOX".to_owned()][..]));
+        assert_eq!(
+            (mailbox.tls, mailbox.port(), mailbox.folders.as_slice()),
+            (Tls::Implicit, 993, &["INBOX".to_owned()][..])
+        );
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 
     #[test]
     fn every_mistake_is_named_at_once() {
-        let mistaken = MAILBOX.replace("\"acme\"", "\"other\"").replace("password = \"s3cret\"", "since = \"soon\"\nsent_folders = [\"INBOX\"]\ntimeout_seconds = 0");
+        let mistaken = MAILBOX
+            .replace("\"acme\"", "\"other\"")
+            .replace("password = \"s3cret\"", "since = \"soon\"\nsent_folders = [\"INBOX\"]\ntimeout_seconds = 0");
         let problems = config(&format!("{MAILBOX}{mistaken}")).validate().unwrap_err();
-        let expected = ["names must differ", "not one of [[brands]]", "oauth2", "named twice", "not a day", "timeout_seconds is 0"];
+        let expected = [
+            "names must differ",
+            "not one of [[brands]]",
+            "oauth2",
+            "named twice",
+            "not a day",
+            "timeout_seconds is 0",
+        ];
         assert!(expected.iter().all(|part| problems.iter().any(|problem| problem.contains(part))), "{problems:?}");
     }
 }

@@ -47,7 +47,10 @@ async fn open(mailbox: &MailboxConfig, tls: &Arc<ClientConfig>, tokens: &TokenCa
         Tls::Implicit => greeted(protect(tcp, mailbox, tls, &server).await?, &server).await?,
         Tls::Starttls => {
             let mut clear = greeted(tcp, &server).await?;
-            let refused = |error: async_imap::error::Error| ImapError::NoStarttls { server: server.clone(), problem: plainly(&error) };
+            let refused = |error: async_imap::error::Error| ImapError::NoStarttls {
+                server: server.clone(),
+                problem: plainly(&error),
+            };
             clear.run_command_and_check_ok("STARTTLS", None).await.map_err(refused)?;
             // What the server sent after its OK came in clear, perhaps from someone else: it is dropped with the buffer.
             let protected = protect(clear.into_inner(), mailbox, tls, &server).await?;
@@ -80,14 +83,16 @@ async fn protect(
 ) -> Result<Box<dyn Transport>, ImapError> {
     let problem = |problem: String| ImapError::Tls { server: server.to_owned(), problem };
     let name = ServerName::try_from(mailbox.host.clone()).map_err(|error| problem(error.to_string()))?;
-    let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| problem(error.to_string()))?;
+    let stream =
+        TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(|error| problem(error.to_string()))?;
     Ok(Box::new(stream))
 }
 
 /// Reads the greeting. PREAUTH is refused: it would skip both TLS and login.
 async fn greeted<T: Transport>(stream: T, server: &str) -> Result<Client<T>, ImapError> {
     let mut client = Client::new(stream);
-    let lost = |problem: &str| ImapError::Lost { command: "reading the greeting", problem: format!("{problem} ({server})") };
+    let lost =
+        |problem: &str| ImapError::Lost { command: "reading the greeting", problem: format!("{problem} ({server})") };
     let greeting = client.read_response().await.map_err(|_| lost("the answer is not IMAP"))?;
     match greeting.as_ref().map(|greeting| greeting.parsed()) {
         Some(Response::Data { status: Status::Ok, .. }) => Ok(client),

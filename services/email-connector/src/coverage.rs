@@ -24,7 +24,12 @@ impl From<&OpenWindow> for Window {
 }
 
 /// Tells the window; a later record of the same window replaces it.
-pub(crate) async fn tell(producer: &Producer, mailbox: &Mailbox, folder: &str, window: Window) -> Result<(), PublishError> {
+pub(crate) async fn tell(
+    producer: &Producer,
+    mailbox: &Mailbox,
+    folder: &str,
+    window: Window,
+) -> Result<(), PublishError> {
     let missing = window.missing.len() as u64;
     let record = Coverage {
         schema_version: SCHEMA_VERSION,

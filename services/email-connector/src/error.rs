@@ -22,7 +22,9 @@ pub enum ImapError {
         problem: String,
     },
     /// The server does not offer what protects the password.
-    #[error("{server} does not offer STARTTLS ({problem}); nothing was told to it. Use tls = \"implicit\", or a server that protects passwords")]
+    #[error(
+        "{server} does not offer STARTTLS ({problem}); nothing was told to it. Use tls = \"implicit\", or a server that protects passwords"
+    )]
     NoStarttls {
         /// Host and port.
         server: String,

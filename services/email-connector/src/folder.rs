@@ -150,7 +150,7 @@ impl Folder {
         self.open(&mut connection).await?;
         self.swept_at = None;
         loop {
-            let known = connection.exists();
+            connection.forget_announcements();
             self.pass(&mut connection).await?;
             if self.context.shutdown.is_cancelled() {
                 break;
@@ -160,10 +160,10 @@ impl Folder {
                 self.swept_at = Some(Instant::now());
             }
             self.health.ready();
-            if connection.exists() > known {
+            if connection.announced() {
                 continue;
             }
-            if self.wait(&mut connection, known).await? == Waited::Interrupted {
+            if self.wait(&mut connection).await? == Waited::Interrupted {
                 break;
             }
         }
@@ -178,8 +178,15 @@ impl Folder {
         let checkpoint = match (selected.uidvalidity, saved) {
             (Some(uidvalidity), Some(saved)) if saved.uidvalidity == uidvalidity => saved,
             (Some(uidvalidity), Some(saved)) => {
-                self.note = Some(format!("UIDVALIDITY changed from {} to {uidvalidity}: the folder was read again", saved.uidvalidity));
-                tracing::warn!(source = self.mailbox.source, folder = self.name, "UIDVALIDITY changed; reading the folder again");
+                self.note = Some(format!(
+                    "UIDVALIDITY changed from {} to {uidvalidity}: the folder was read again",
+                    saved.uidvalidity
+                ));
+                tracing::warn!(
+                    source = self.mailbox.source,
+                    folder = self.name,
+                    "UIDVALIDITY changed; reading the folder again"
+                );
                 Checkpoint { covered_until: saved.covered_until, ..Checkpoint::fresh(uidvalidity) }
             }
             (Some(uidvalidity), None) => Checkpoint::fresh(uidvalidity),
@@ -192,11 +199,11 @@ impl Folder {
         Ok(())
     }
 
-    async fn wait(&self, connection: &mut Connection, known: u32) -> Result<Waited, ImapError> {
+    async fn wait(&self, connection: &mut Connection) -> Result<Waited, ImapError> {
         let config = &self.mailbox.config;
         let until_sweep = Duration::from_secs(config.sweep_interval_seconds);
         if config.idle && connection.can_idle() {
-            match connection.idle(known, IDLE_AT_MOST.min(until_sweep), &self.context.shutdown).await {
+            match connection.idle(IDLE_AT_MOST.min(until_sweep), &self.context.shutdown).await {
                 Err(error) if error.leaves_connection() => {}
                 waited => return waited,
             }

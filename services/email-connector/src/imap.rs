@@ -7,8 +7,8 @@
 use crate::{connect::Transport, error::ImapError};
 use async_imap::{
     Session,
-    imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode, Status},
     extensions::idle::Handle,
+    imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode, Status},
 };
 use outcry_domain::Timestamp;
 use outcry_runtime::CancellationToken;
@@ -81,11 +81,12 @@ pub(crate) struct Connection {
     within: Duration,
     idle: bool,
     exists: u32,
+    announced: bool,
 }
 
 impl Connection {
     pub async fn new(session: Session<Box<dyn Transport>>, within: Duration) -> Result<Self, ImapError> {
-        let mut connection = Self { session, within, idle: false, exists: 0 };
+        let mut connection = Self { session, within, idle: false, exists: 0, announced: false };
         let mut idle = false;
         connection
             .command("CAPABILITY", "CAPABILITY".into(), within, |response| {
@@ -105,9 +106,31 @@ impl Connection {
         self.idle
     }
 
-    /// How many mails the folder held when the server last said so.
-    pub fn exists(&self) -> u32 {
-        self.exists
+    /// Mail was announced since the last [`Connection::forget_announcements`], whatever command brought the news.
+    pub fn announced(&self) -> bool {
+        self.announced
+    }
+
+    /// To be called before a look at the folder, never after: what arrives in between must not be forgotten.
+    pub fn forget_announcements(&mut self) {
+        self.announced = false;
+    }
+
+    /// Keeps count of the folder. A server may repeat EXISTS with every answer: only growth is news. What others expunge
+    /// makes room below it.
+    fn note_change(&mut self, response: &Response<'_>) -> bool {
+        match response {
+            Response::MailboxData(MailboxDatum::Exists(count)) => {
+                self.announced |= *count > self.exists;
+                self.exists = *count;
+                true
+            }
+            Response::Expunge(_) => {
+                self.exists = self.exists.saturating_sub(1);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Sends one command and reads to its tagged answer, which must be OK.
@@ -126,7 +149,8 @@ impl Connection {
             let response = timeout_at(deadline, self.read(name)).await.map_err(late)??;
             match response.parsed() {
                 Response::Done { tag: answered, status, outcome } if *answered == tag => {
-                    let words = outcome.information.as_deref().unwrap_or_default().chars().take(200).collect::<String>();
+                    let words =
+                        outcome.information.as_deref().unwrap_or_default().chars().take(200).collect::<String>();
                     return match status {
                         Status::Ok => Ok(()),
                         Status::No => Err(ImapError::Refused { command: name, answer: format!("NO {words}") }),
@@ -134,11 +158,18 @@ impl Connection {
                     };
                 }
                 Response::Data { status: Status::Bye, outcome } => {
-                    let words = outcome.information.as_deref().unwrap_or_default().chars().take(200).collect::<String>();
-                    return Err(ImapError::Lost { command: name, problem: format!("the server said goodbye: {words}") });
+                    let words =
+                        outcome.information.as_deref().unwrap_or_default().chars().take(200).collect::<String>();
+                    return Err(ImapError::Lost {
+                        command: name,
+                        problem: format!("the server said goodbye: {words}"),
+                    });
                 }
-                Response::MailboxData(MailboxDatum::Exists(count)) => self.exists = *count,
-                _ => on_response(response),
+                other => {
+                    if !self.note_change(other) {
+                        on_response(response);
+                    }
+                }
             }
         }
     }
@@ -207,7 +238,11 @@ impl Connection {
     /// The header and as much of the body as `most` bytes hold.
     pub async fn beginning(&mut self, uid: u32, most: u32) -> Result<Option<Fetched>, ImapError> {
         let command = format!("UID FETCH {uid} (UID BODY.PEEK[]<0.{most}>)");
-        Ok(self.fetch("UID FETCH of a beginning", command, u64::from(most)).await?.into_iter().find(|mail| mail.uid == uid))
+        Ok(self
+            .fetch("UID FETCH of a beginning", command, u64::from(most))
+            .await?
+            .into_iter()
+            .find(|mail| mail.uid == uid))
     }
 
     /// The header alone.
@@ -244,13 +279,15 @@ impl Connection {
         self.command("NOOP", "NOOP".into(), self.within, |_| {}).await
     }
 
-    /// Waits with IDLE until the folder changes, at most `most`. `known` is what the folder held when it was last read:
-    /// mail that arrived since then ends the wait at once.
-    pub async fn idle(&mut self, known: u32, most: Duration, stop: &CancellationToken) -> Result<Waited, ImapError> {
+    /// Waits with IDLE until mail is announced, at most `most`. News that came with an earlier answer ends the wait at once.
+    pub async fn idle(&mut self, most: Duration, stop: &CancellationToken) -> Result<Waited, ImapError> {
         const NAME: &str = "IDLE";
         let within = self.within;
         let late = |_| ImapError::Timeout { command: NAME, after: within };
-        let lost = |error: async_imap::error::Error| ImapError::Lost { command: NAME, problem: crate::connect::plainly(&error) };
+        let lost = |error: async_imap::error::Error| ImapError::Lost {
+            command: NAME,
+            problem: crate::connect::plainly(&error),
+        };
         let tag = timeout(within, self.session.run_command(NAME)).await.map_err(late)?.map_err(lost)?;
         let mut granted = false;
         let mut deadline = Instant::now() + within;
@@ -270,7 +307,6 @@ impl Connection {
                     granted = true;
                     deadline = Instant::now() + most;
                 }
-                Response::MailboxData(MailboxDatum::Exists(count)) => self.exists = *count,
                 Response::Done { outcome, .. } => {
                     self.idle = false;
                     let words = outcome.information.as_deref().unwrap_or_default().to_owned();
@@ -279,10 +315,11 @@ impl Connection {
                 Response::Data { status: Status::Bye, .. } => {
                     return Err(ImapError::Lost { command: NAME, problem: "the server said goodbye".into() });
                 }
-                Response::Expunge(_) => self.exists = self.exists.saturating_sub(1),
-                _ => {}
+                other => {
+                    self.note_change(other);
+                }
             }
-            if granted && self.exists > known {
+            if granted && self.announced {
                 break Waited::Changed;
             }
         };
@@ -292,8 +329,9 @@ impl Connection {
             let response = timeout_at(deadline, self.read(NAME)).await.map_err(late)??;
             match response.parsed() {
                 Response::Done { tag: answered, .. } if *answered == tag => return Ok(waited),
-                Response::MailboxData(MailboxDatum::Exists(count)) => self.exists = *count,
-                _ => {}
+                other => {
+                    self.note_change(other);
+                }
             }
         }
     }

@@ -24,8 +24,8 @@ mod tls;
 pub use config::Config;
 pub use parse::{FolderKind, ParseContext, parse_mail};
 
-use outcry_kafka::{Checkpoints, Publisher};
-use outcry_runtime::Context;
+use outcry_kafka::{Checkpoints, KafkaConfig, Publisher};
+use outcry_runtime::{Backoff, Context};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
@@ -38,26 +38,74 @@ const FLUSH_BUDGET: Duration = Duration::from_secs(10);
 /// Reads every folder of every configured mailbox until `context.shutdown`.
 pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
     let publisher = Publisher::new(&config.kafka, "email-connector")?;
-    let key = config.identity.customer_key();
-    let mut folders = JoinSet::new();
+    let mut mailboxes = JoinSet::new();
     for mailbox in &config.email.mailboxes {
         let brand = config.brand(&mailbox.brand)?.clone();
-        let checkpoints = Arc::new(Checkpoints::open(&config.kafka, &publisher, &mailbox.source()).await?);
-        let mailbox = Arc::new(folder::Mailbox::new(mailbox.clone(), brand, key.clone())?);
-        for (name, kind) in mailbox.folders() {
-            let producer = produce::Producer::new(publisher.clone(), Arc::clone(&mailbox), name.clone(), kind, context.clone());
-            let reader = folder::Folder::new(Arc::clone(&mailbox), name, Arc::clone(&checkpoints), producer, context.clone());
-            folders.spawn(reader.run());
-        }
+        let mailbox = Arc::new(folder::Mailbox::new(mailbox.clone(), brand, config.identity.customer_key())?);
+        mailboxes.spawn(read_mailbox(mailbox, config.kafka.clone(), publisher.clone(), context.clone()));
     }
-    if folders.is_empty() {
+    if mailboxes.is_empty() {
         context.health.component("email").ready();
         tracing::info!("no [[email.mailboxes]] configured: nothing to read");
         context.shutdown.cancelled().await;
     }
-    while let Some(ended) = folders.join_next().await {
-        ended?;
+    while let Some(ended) = mailboxes.join_next().await {
+        ended??;
     }
     publisher.flush(FLUSH_BUDGET).await;
     Ok(())
+}
+
+/// One task for each folder, as soon as it is known where each was left off.
+async fn read_mailbox(
+    mailbox: Arc<folder::Mailbox>,
+    kafka: KafkaConfig,
+    publisher: Publisher,
+    context: Context,
+) -> anyhow::Result<()> {
+    let Some(checkpoints) = open_checkpoints(&mailbox.source, &kafka, &publisher, &context).await else {
+        return Ok(());
+    };
+    let mut folders = JoinSet::new();
+    for (name, kind) in mailbox.folders() {
+        let producer =
+            produce::Producer::new(publisher.clone(), Arc::clone(&mailbox), name.clone(), kind, context.clone());
+        let reader =
+            folder::Folder::new(Arc::clone(&mailbox), name, Arc::clone(&checkpoints), producer, context.clone());
+        folders.spawn(reader.run());
+    }
+    while let Some(ended) = folders.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+/// Without checkpoints nothing can be read; a broker that is away comes back. `None` when we are to stop.
+async fn open_checkpoints(
+    source: &str,
+    kafka: &KafkaConfig,
+    publisher: &Publisher,
+    context: &Context,
+) -> Option<Arc<Checkpoints>> {
+    let health = context.health.component(&format!("{source} checkpoints"));
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    loop {
+        tokio::select! {
+            opened = Checkpoints::open(kafka, publisher, source) => match opened {
+                Ok(checkpoints) => {
+                    health.remove();
+                    return Some(Arc::new(checkpoints));
+                }
+                Err(error) => {
+                    tracing::warn!(source, %error, "checkpoints cannot be read; trying again");
+                    health.not_ready(error.to_string());
+                }
+            },
+            () = context.shutdown.cancelled() => return None,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next_delay()) => {}
+            () = context.shutdown.cancelled() => return None,
+        }
+    }
 }

@@ -35,7 +35,13 @@ pub(crate) struct Arrived {
 }
 
 impl Producer {
-    pub fn new(publisher: Publisher, mailbox: Arc<Mailbox>, folder: String, kind: FolderKind, context: Context) -> Self {
+    pub fn new(
+        publisher: Publisher,
+        mailbox: Arc<Mailbox>,
+        folder: String,
+        kind: FolderKind,
+        context: Context,
+    ) -> Self {
         Self { publisher, mailbox, folder, kind, context }
     }
 
@@ -54,7 +60,9 @@ impl Producer {
             arrived.iter().map(|mail| (producer.item(uidvalidity, mail, now), mail.cut)).collect()
         };
         // Parsing 25 MB takes a tenth of a second that other folders should not wait for.
-        let items = tokio::task::spawn_blocking(parse).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let items = tokio::task::spawn_blocking(parse)
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         try_join_all(items.into_iter().map(|(item, cut)| self.publish(item, cut))).await?;
         Ok(())
     }
@@ -90,7 +98,12 @@ impl Producer {
         match self.publisher.publish_json(Topic::ItemsRaw, &key, &item).await {
             Err(PublishError::TooLarge { bytes, .. }) => {
                 let location = item.origin.location.clone().unwrap_or_default();
-                self.dead_letter("too_large", &format!("{location}: an item of {bytes} bytes was shortened"), item.received_at).await?;
+                self.dead_letter(
+                    "too_large",
+                    &format!("{location}: an item of {bytes} bytes was shortened"),
+                    item.received_at,
+                )
+                .await?;
                 shorten(&mut item);
                 self.publisher.publish_json(Topic::ItemsRaw, &key, &item).await?;
             }
@@ -103,7 +116,12 @@ impl Producer {
     }
 
     /// Says of a mail that it, or a part of it, was not stored. The mail itself stays where it is.
-    pub async fn dead_letter(&self, reason: &'static str, detail: &str, received_at: Timestamp) -> Result<(), PublishError> {
+    pub async fn dead_letter(
+        &self,
+        reason: &'static str,
+        detail: &str,
+        received_at: Timestamp,
+    ) -> Result<(), PublishError> {
         let letter = DeadLetter {
             service: "email-connector".into(),
             reason: reason.into(),
@@ -115,7 +133,8 @@ impl Producer {
             refused_at: self.now(),
         };
         self.publisher.dead_letter(&letter, None, b"").await?;
-        let labels = [("source", self.mailbox.source.clone()), ("folder", self.folder.clone()), ("reason", reason.to_owned())];
+        let labels =
+            [("source", self.mailbox.source.clone()), ("folder", self.folder.clone()), ("reason", reason.to_owned())];
         ::metrics::counter!(metrics::DEAD_LETTERS, &labels).increment(1);
         Ok(())
     }

@@ -93,7 +93,8 @@ impl Folder {
         for (day, end) in [(yesterday, today), (today, today.saturating_add(1.day()))] {
             let listed = connection.search(&format!("ON {}", day.strftime("%-d-%b-%Y"))).await?;
             let missing = listed.iter().copied().filter(|uid| self.place().is_gap(*uid)).collect();
-            let window = Window { start: midnight(day), end: midnight(end), listed: listed.len() as u64, missing, note: None };
+            let window =
+                Window { start: midnight(day), end: midnight(end), listed: listed.len() as u64, missing, note: None };
             self.tell(window).await?;
         }
         self.tell_open_windows().await?;
@@ -263,7 +264,13 @@ impl Folder {
         if !self.place().is_gap(uid) {
             let uidvalidity = self.place().uidvalidity;
             let detail = format!("{};UIDVALIDITY={uidvalidity};UID={uid}: {why}", self.name);
-            tracing::error!(source = self.mailbox.source, folder = self.name, uid, why, "a mail cannot be had; going on without it");
+            tracing::error!(
+                source = self.mailbox.source,
+                folder = self.name,
+                uid,
+                why,
+                "a mail cannot be had; going on without it"
+            );
             let received_at = received_at.unwrap_or(Timestamp::UNKNOWN);
             self.producer.dead_letter("unreadable", &detail, received_at).await?;
         }

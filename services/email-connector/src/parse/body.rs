@@ -197,6 +197,10 @@ fn walk(message: &Message<'_>, nested: usize, body: &mut Body) {
                 if nested == 0 && (message.text_body.contains(&id) || message.html_body.contains(&id)) && !named(part) {
                     continue;
                 }
+                // A mail of a header alone has an empty root.
+                if nested == 0 && index == 0 && !named(part) && part.contents().is_empty() {
+                    continue;
+                }
                 // The root of a forwarded message is its text, which the forward's description covers.
                 if nested > 0 && !named(part) {
                     continue;

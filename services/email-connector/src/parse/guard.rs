@@ -33,11 +33,18 @@ pub(super) fn parse(raw: &[u8]) -> Guarded<'_> {
         return Guarded { defect: Some("the structure is that of a bomb and was not read"), ..unreadable(raw) };
     }
     match super::parser().parse(raw) {
-        Some(message) if message.headers().iter().any(|header| header.offset_start > header.offset_field + 1) => {
-            Guarded { message, defect: None }
-        }
+        Some(message) if has_a_field(&message) => Guarded { message, defect: None },
         _ => Guarded { defect: Some("no header: this may not be a mail"), ..unreadable(raw) },
     }
+}
+
+/// The parser takes a line without a colon for a field's name.
+fn has_a_field(message: &Message<'_>) -> bool {
+    let colon = |header: &Header<'_>| {
+        let before = (header.offset_start as usize).checked_sub(1);
+        before.and_then(|at| message.raw_message.get(at)) == Some(&b':')
+    };
+    message.headers().iter().any(|header| colon(header) && !header.name().trim().is_empty())
 }
 
 fn is_bomb(raw: &[u8]) -> bool {
