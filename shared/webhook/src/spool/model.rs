@@ -294,8 +294,13 @@ impl Run {
     }
 }
 
+/// 2,000, or what `PROPTEST_CASES` asks for.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     /// F13: whatever fails and whenever the machine stops, every accepted record is delivered, in order, unchanged.
     #[test]
