@@ -25,8 +25,12 @@ use std::{
 const POLL: Duration = Duration::from_millis(50);
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
 const MOST_RECORDS_A_ROUND: usize = 2000;
+/// A member that was given nothing by then is a spare.
+const SPARE_AFTER: Duration = Duration::from_secs(30);
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// After an error the consumer is ready again once it read something, or heard of no further error for this long.
+const TROUBLE: Duration = Duration::from_secs(10);
 
 /// When the poll thread last polled.
 #[derive(Clone)]
@@ -56,7 +60,9 @@ pub(super) struct Poller<W> {
     topics: HashMap<String, Arc<str>>,
     batches: HashMap<Position, Vec<Record>>,
     read: u64,
+    started: Instant,
     next_report: Instant,
+    trouble_until: Option<Instant>,
 }
 
 impl<W: PartitionWorker> Poller<W> {
@@ -87,8 +93,12 @@ impl<W: PartitionWorker> Poller<W> {
         if let Some(instance) = &config.instance_id {
             settings.set("group.instance.id", format!("{}-{instance}", options.group));
         }
-        let rebalances =
-            Rebalances { group: options.group.clone(), assigned: Mutex::default(), newcomers: Mutex::default() };
+        let rebalances = Rebalances {
+            group: options.group.clone(),
+            assigned: Mutex::default(),
+            newcomers: Mutex::default(),
+            gone: Mutex::default(),
+        };
         let consumer: BaseConsumer<Rebalances> =
             settings.create_with_context(rebalances).map_err(|source| config.error("making a consumer", source))?;
         let names: Vec<String> = options.topics.iter().map(|topic| config.topic_name(*topic)).collect();
@@ -105,7 +115,9 @@ impl<W: PartitionWorker> Poller<W> {
             batches: HashMap::new(),
             options,
             read: 0,
+            started: Instant::now(),
             next_report: Instant::now(),
+            trouble_until: None,
         })
     }
 
@@ -145,9 +157,14 @@ impl<W: PartitionWorker> Poller<W> {
     /// Takes in what is there, up to a bound, and waits only when there is nothing.
     fn poll_round(&mut self) {
         let mut wait = POLL;
-        let mut taken = 0;
+        let (mut taken, mut trouble) = (0, None);
         while taken < MOST_RECORDS_A_ROUND {
-            match self.consumer.poll(wait) {
+            let polled = self.consumer.poll(wait);
+            // A partition may go and come back within one round. Records of before would hide those that are read again.
+            for gone in self.consumer.context().gone.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                self.batches.remove(&gone);
+            }
+            match polled {
                 None => break,
                 Some(Ok(message)) => {
                     let position = take(&message, &mut self.topics);
@@ -157,13 +174,17 @@ impl<W: PartitionWorker> Poller<W> {
                     wait = Duration::ZERO;
                 }
                 Some(Err(error)) => {
-                    self.report(&error);
+                    trouble = Some(error);
                     break;
                 }
             }
         }
+        if let Some(error) = trouble {
+            self.report(&error);
+        }
         self.read += taken as u64;
         if taken > 0 {
+            self.trouble_until = None;
             ::metrics::counter!(metrics::CONSUMED, "group" => self.options.group.clone()).increment(taken as u64);
         }
     }
@@ -184,6 +205,7 @@ impl<W: PartitionWorker> Poller<W> {
         self.health.not_ready(format!("{advice} ({error})"));
         // A broker that is down is said every few seconds, not at every try.
         let now = Instant::now();
+        self.trouble_until = Some(now + TROUBLE);
         if self.next_report <= now {
             self.next_report = now + REPORT_INTERVAL;
             tracing::warn!(group = self.options.group, %error, advice, "kafka consumer");
@@ -198,13 +220,12 @@ impl<W: PartitionWorker> Poller<W> {
             let assigned = self.start(&position, committed);
             self.consumer.context().assigned().insert(position, assigned);
         }
-        if !self.consumer.context().assigned().is_empty()
-            || self.consumer.subscription().is_ok_and(|list| list.count() == 0)
-        {
-            let held = self.consumer.context().assigned().values().any(|partition| partition.held);
-            if !held {
-                self.health.ready();
-            }
+        let assigned = self.consumer.context().assigned();
+        let held = assigned.values().any(|partition| partition.held);
+        let troubled = self.trouble_until.is_some_and(|until| Instant::now() < until);
+        // A replica beyond the number of partitions never gets one, and is a ready spare all the same.
+        if !held && !troubled && (!assigned.is_empty() || self.started.elapsed() > SPARE_AFTER) {
+            self.health.ready();
         }
     }
 
@@ -294,11 +315,11 @@ impl<W: PartitionWorker> Poller<W> {
 
     /// Reads again from the frontier, with a fresh worker.
     fn restart(&mut self, position: &Position) {
-        let rewind = {
+        let (rewind, committed) = {
             let assigned = self.consumer.context().assigned();
             let Some(partition) = assigned.get(position) else { return };
             let frontier = partition.progress.frontier();
-            frontier.lowest_outstanding().or(partition.committed)
+            (frontier.lowest_outstanding().or(partition.committed), partition.committed)
         };
         let offset = rewind.map_or(Offset::Beginning, Offset::Offset);
         if let Err(error) = self.consumer.seek(&position.0, position.1, offset, Duration::from_secs(10)) {
@@ -310,6 +331,7 @@ impl<W: PartitionWorker> Poller<W> {
         }
         self.batches.remove(position);
         let mut fresh = self.start(position, rewind);
+        fresh.committed = committed;
         let mut assigned = self.consumer.context().assigned();
         fresh.paused = assigned.get(position).is_some_and(|partition| partition.paused);
         assigned.insert(position.clone(), fresh);

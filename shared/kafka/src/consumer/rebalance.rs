@@ -34,6 +34,8 @@ pub(crate) struct Rebalances {
     pub(crate) assigned: Mutex<HashMap<Position, Assigned>>,
     /// Partitions that were just assigned and have no worker yet.
     pub(crate) newcomers: Mutex<Vec<(Position, Option<i64>)>>,
+    /// Partitions that went: what was polled of them and not handed over belongs to their next owner, who may be us.
+    pub(crate) gone: Mutex<Vec<Position>>,
 }
 
 impl Rebalances {
@@ -86,6 +88,7 @@ impl ConsumerContext for Rebalances {
         let kind = if lost { "lost" } else { "revoked" };
         ::metrics::counter!(metrics::REBALANCES, "group" => self.group.clone(), "kind" => kind).increment(1);
         tracing::info!(group = self.group, partitions = list.count(), kind, "partitions go");
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(positions(list));
         let offsets = self.let_go(&positions(list));
         if lost || offsets.count() == 0 {
             return;
