@@ -4,8 +4,9 @@ use crate::machine::Usage;
 use anyhow::{Context, Result, bail};
 use outcry_sandbox::{ports::free_port, process::ServerProcess};
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -25,14 +26,23 @@ impl Binary {
     /// Starts `target/{debug,release}/NAME --config CONFIG` with the environment added, health and metrics on a free
     /// port, the log (stdout and stderr) in `NAME.log` beside the configuration.
     pub fn start(name: &'static str, config: &Path, environment: &[(&str, &str)]) -> Result<Self> {
+        let arguments = [OsString::from("--config"), config.into()];
+        Self::start_with(name, &arguments, environment, config.with_file_name(format!("{name}.log")))
+    }
+
+    /// The same with any arguments, and the log elsewhere.
+    pub fn start_with(
+        name: &'static str,
+        arguments: &[OsString],
+        environment: &[(&str, &str)],
+        log: PathBuf,
+    ) -> Result<Self> {
         let program = find(name)?;
         let port = free_port()?;
-        let log = config.with_file_name(format!("{name}.log"));
-        let (config, environment) = (config.to_owned(), owned(environment));
+        let (arguments, environment) = (arguments.to_vec(), owned(environment));
         let process = ServerProcess::new(name, log.clone(), move || {
             let mut command = Command::new(&program);
-            command.arg("--config").arg(&config);
-            command.env("OUTCRY_HTTP__METRICS_LISTEN", format!("127.0.0.1:{port}"));
+            command.args(&arguments).env("OUTCRY_HTTP__METRICS_LISTEN", format!("127.0.0.1:{port}"));
             command.envs(environment.iter().map(|(key, value)| (key, value)));
             command
         });
@@ -172,7 +182,7 @@ pub struct Said {
 /// Runs a binary to its end, and kills it after `bound`.
 pub async fn run(name: &str, arguments: &[&str], environment: &[(&str, &str)], bound: Duration) -> Result<Said> {
     let mut command = tokio::process::Command::new(find(name)?);
-    command.args(arguments).envs(owned(environment)).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    command.args(arguments).envs(owned(environment)).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(bound, command.output())
         .await
         .with_context(|| format!("{name} {arguments:?} had not ended after {bound:?}"))?
@@ -182,6 +192,21 @@ pub async fn run(name: &str, arguments: &[&str], environment: &[(&str, &str)], b
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// Builds the binaries of these packages in the profile of this program: `cargo run` builds only the one that it runs.
+pub fn build(packages: &[&str]) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg("build").args(packages.iter().flat_map(|package| ["-p", package]));
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdout(Stdio::null());
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let status = command.status().context("starting cargo to build the binaries")?;
+    if !status.success() {
+        bail!("the binaries do not build ({status})");
+    }
+    Ok(())
 }
 
 /// The binary beside the running test or benchmark: `target/debug/NAME` or `target/release/NAME`.

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod machine;
 pub mod phone;
 pub mod pipeline;
+pub mod view;
 pub mod webhook;
 
 pub use binary::Binary;
@@ -16,3 +17,4 @@ pub use generate::Generator;
 pub use ledger::{Difference, difference};
 pub use machine::Usage;
 pub use pipeline::Pipeline;
+pub use view::View;

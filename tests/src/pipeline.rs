@@ -1,12 +1,12 @@
 //! A pipeline of its own on the local stack: topics with a fresh prefix, a fresh migrated database, one configuration file,
 //! and the services that a test chooses.
 
-use crate::{Binary, Difference, Generator, difference};
+use crate::{Binary, Difference, Generator, View, difference};
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use outcry_kafka::{KafkaConfig, Publisher, Topic};
 use outcry_sandbox::{Stack, fresh_prefix};
-use outcry_warehouse::{ClickHouseConfig, Warehouse};
+use outcry_warehouse::ClickHouseConfig;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -108,11 +108,6 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// The warehouse as an analyst sees it.
-    pub fn warehouse(&self) -> Result<Warehouse> {
-        Ok(Warehouse::connect(&self.warehouse_config("analyst"))?)
-    }
-
     /// Starts services and waits until all of them are ready.
     pub async fn start(&mut self, names: &[&'static str]) -> Result<()> {
         for name in names {
@@ -185,22 +180,24 @@ impl<'a> Pipeline<'a> {
             .await
     }
 
-    /// Asks as an analyst; `{db}` in the question is the database. One string a row.
+    /// What an analyst sees of it.
+    pub fn view(&self) -> View<'a> {
+        View::new(self.stack, &self.database)
+    }
+
+    /// See [`View::ask`].
     pub async fn ask(&self, question: &str) -> Result<Vec<String>> {
-        self.ask_as("analyst", question).await
+        self.view().ask(question).await
     }
 
-    /// Asks as another user, such as `migrator` for the tables behind the views.
+    /// See [`View::ask_as`].
     pub async fn ask_as(&self, user: &str, question: &str) -> Result<Vec<String>> {
-        let answer = self.stack.clickhouse().query(user, &question.replace("{db}", &self.database)).await?;
-        Ok(answer.lines().map(str::to_owned).collect())
+        self.view().ask_as(user, question).await
     }
 
-    /// One number.
+    /// See [`View::number`].
     pub async fn number(&self, question: &str) -> Result<u64> {
-        let rows = self.ask_as("migrator", question).await?;
-        let first = rows.first().map(String::as_str).unwrap_or_default();
-        first.parse().with_context(|| format!("{question:?} gave {first:?}, not a number"))
+        self.view().number(question).await
     }
 
     /// Asks again until the answer is at least `least`.

@@ -7,11 +7,12 @@ mod figures;
 mod pipeline;
 mod webhook;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use figures::Figures;
 use outcry_sandbox::{KafkaOptions, Stack, StackOptions};
-use std::process::{Command, ExitCode};
+use outcry_tests::binary;
+use std::process::ExitCode;
 
 /// Benchmarks of Outcry's binaries.
 #[derive(Debug, Parser)]
@@ -70,8 +71,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<Figures> {
+    if cfg!(debug_assertions) {
+        eprintln!("bench: this is a debug build; its figures say nothing. Use cargo run --release");
+    }
     if !arguments.no_build {
-        build(arguments.what.packages())?;
+        binary::build(arguments.what.packages())?;
     }
     eprintln!("bench: starting Kafka and ClickHouse");
     // As in production: the broker's code is compiled fully, at the price of a slower start.
@@ -83,20 +87,4 @@ async fn run(arguments: &Arguments) -> Result<Figures> {
     };
     stack.stop().await;
     figures
-}
-
-fn build(packages: &[&str]) -> Result<()> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.arg("build").args(packages.iter().flat_map(|package| ["-p", package]));
-    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdout(std::process::Stdio::null());
-    if cfg!(debug_assertions) {
-        eprintln!("bench: this is a debug build; its figures say nothing. Use cargo run --release");
-    } else {
-        command.arg("--release");
-    }
-    let status = command.status().context("starting cargo to build the binaries")?;
-    if !status.success() {
-        bail!("the binaries do not build ({status})");
-    }
-    Ok(())
 }

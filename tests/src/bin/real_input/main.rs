@@ -1,5 +1,5 @@
-//! The main job on real input: 1,000 raw mails in a real Dovecot and 5,000 real tweets behind the Mastodon API, through the
-//! real binaries into ClickHouse, then compared with what stands in the files.
+//! The main job on real input: 1,000 raw mails in a real Dovecot and 5,000 real tweets behind the Mastodon API, through
+//! `outcry up` into ClickHouse, then compared with what stands in the files.
 //!
 //! `cargo run --release -p outcry-tests --bin real_input -- --data ../shared/data`. It ends with 0 when every mail and tweet is
 //! stored or in dead letters with a reason, none is twice in `contacts`, and the response times of the social channel are
@@ -8,17 +8,21 @@
 mod compare;
 mod mail;
 mod tweets;
+mod up;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use compare::Verdict;
-use outcry_sandbox::{MastodonOptions, MastodonServer, Stack, StackOptions};
-use outcry_tests::Pipeline;
+use outcry_sandbox::{Dovecot, DovecotOptions, MastodonOptions, MastodonServer};
+use outcry_tests::binary;
 use std::{
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
+use up::Up;
+
+const BRAND: &str = "[[brands]]\nid = \"acme\"\nname = \"Acme\"\nown_domains = [\"acme.example\"]\n";
 
 /// Runs real input through the pipeline and compares.
 #[derive(Debug, Parser)]
@@ -35,6 +39,9 @@ struct Arguments {
     /// Give up after this many seconds.
     #[arg(long, default_value_t = 300)]
     patience_seconds: u64,
+    /// Use the binary as it is instead of building it first.
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// A kind of real input.
@@ -72,18 +79,18 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     if !arguments.data.is_dir() {
         bail!("--data {} is not a folder", arguments.data.display());
     }
-    eprintln!("real_input: starting Kafka, ClickHouse, Dovecot and the Mastodon server");
-    let stack = Stack::start(StackOptions::default().with_dovecot()).await?;
-    let mut sections = String::new();
-    let mut services = vec!["outcry-classifier", "outcry-sink"];
-    let mut mastodon = None;
-    let mut verdicts = Vec::new();
+    if !arguments.no_build {
+        binary::build(&["outcry"])?;
+    }
+    let folder = tempfile::tempdir().context("making a folder for the data")?;
+    let mut sections = BRAND.to_owned();
+    let mut mailbox = None;
     if arguments.wants(Part::Mail) {
-        let folder = arguments.data.join("email_raw/spamassassin");
-        let delivered = mail::deliver(stack.dovecot()?, &folder, arguments.mails)?;
-        eprintln!("real_input: Dovecot holds {delivered} mails");
-        sections.push_str(&mail::sections(stack.dovecot()?));
-        services.push("outcry-email-connector");
+        let dovecot = Dovecot::start(&folder.path().join("mailbox"), DovecotOptions::default()).await?;
+        let mails = arguments.data.join("email_raw/spamassassin");
+        eprintln!("real_input: Dovecot holds {} mails", mail::deliver(&dovecot, &mails, arguments.mails)?);
+        sections.push_str(&mail::sections(&dovecot));
+        mailbox = Some(dovecot);
     }
     let mut sample = None;
     if arguments.wants(Part::Tweets) {
@@ -92,25 +99,22 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         let posted = tweets::post(&server, &tweets)?;
         eprintln!("real_input: the Mastodon server has {} posts", posted.len());
         sections.push_str(&tweets::sections(&server));
-        services.push("outcry-social-connector");
-        sample = Some((tweets, posted));
-        mastodon = Some(server);
+        sample = Some((server, tweets, posted));
     }
-    let mut pipeline = Pipeline::prepare(&stack, &sections).await?;
+    eprintln!("real_input: outcry up");
     let begun = Instant::now();
-    pipeline.start(&services).await.context("starting the services")?;
-    if arguments.wants(Part::Mail) {
-        let ledger = mail::ledger(stack.dovecot()?).await?;
-        verdicts.push(compare::mail(&pipeline, &ledger, arguments.patience()).await?);
+    let up = Up::start(folder.path(), &sections).await?;
+    let mut verdicts = Vec::new();
+    if let Some(dovecot) = &mailbox {
+        let ledger = mail::ledger(dovecot).await?;
+        verdicts.push(compare::mail(&up, &ledger, arguments.patience()).await?);
     }
-    if let Some((tweets, posted)) = &sample {
-        verdicts.push(compare::posts(&pipeline, posted, arguments.patience()).await?);
-        verdicts.push(compare::response_times(&pipeline, tweets, posted).await?);
+    if let Some((_, tweets, posted)) = &sample {
+        verdicts.push(compare::posts(&up, posted, arguments.patience()).await?);
+        verdicts.push(compare::response_times(&up, tweets, posted).await?);
     }
-    eprintln!("real_input: compared {:.1} s after the services were started", begun.elapsed().as_secs_f64());
+    eprintln!("real_input: compared {:.1} s after the start", begun.elapsed().as_secs_f64());
     verdicts.iter().for_each(|verdict| print!("{verdict}"));
-    drop(pipeline);
-    drop(mastodon);
-    stack.stop().await;
+    up.stop().await?;
     Ok(verdicts.iter().all(Verdict::holds))
 }

@@ -44,12 +44,16 @@ struct Row {
     in_response_to_tweet_id: Option<f64>,
 }
 
-/// The sample, oldest first.
+/// The sample, oldest first. One row of it holds nothing but an id that another row has too; it is no tweet.
 pub fn read(csv: &Path) -> Result<Vec<Tweet>> {
     let mut reader = csv::Reader::from_path(csv).with_context(|| format!("reading {}", csv.display()))?;
     let mut tweets = Vec::new();
     for row in reader.deserialize() {
         let row: Row = row.with_context(|| format!("reading {}", csv.display()))?;
+        if row.created_at.is_empty() && row.author_id.is_empty() {
+            eprintln!("real_input: passing over an empty row with the id {}", row.tweet_id);
+            continue;
+        }
         let at = jiff::fmt::strtime::parse("%a %b %d %H:%M:%S %z %Y", &row.created_at)
             .and_then(|parsed| parsed.to_timestamp())
             .with_context(|| format!("created_at of tweet {}", row.tweet_id))?;
