@@ -8,8 +8,11 @@
 //! It refuses to guess: a record of an unknown schema version holds its partition until a newer sink comes.
 
 pub mod config;
+#[cfg(feature = "controls")]
+mod controls;
 pub mod core;
 mod decode;
+mod failpoint;
 pub mod metrics;
 mod perform;
 mod worker;

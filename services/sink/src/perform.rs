@@ -2,7 +2,7 @@
 
 use crate::{
     core::{Command, Event, Rows},
-    metrics,
+    failpoint, metrics,
 };
 use outcry_domain::Timestamp;
 use outcry_kafka::{KafkaConfig, Publisher, letter_from_record, read_record};
@@ -63,6 +63,7 @@ impl Performer {
                 ::metrics::counter!(metrics::RECONCILIATIONS, "table" => self.table.name()).increment(1);
                 match self.warehouse.take_fence(&self.topic, self.partition).await {
                     Ok(fence) => {
+                        failpoint::at("sink::fence_taken");
                         self.fence = Some(fence);
                         Event::Succeeded
                     }
@@ -70,7 +71,10 @@ impl Performer {
                 }
             }
             Command::KillPredecessors => match self.warehouse.kill_predecessors(&self.topic, self.partition).await {
-                Ok(()) => Event::Succeeded,
+                Ok(()) => {
+                    failpoint::at("sink::predecessors_killed");
+                    Event::Succeeded
+                }
                 Err(error) => failed(&error),
             },
             Command::FindHighest => match self.warehouse.highest_offset(self.table, self.epoch, self.partition).await {
@@ -79,7 +83,10 @@ impl Performer {
             },
             Command::ReadBack(range) => {
                 match self.warehouse.read_back(self.table, self.epoch, self.partition, range).await {
-                    Ok(present) => Event::Present(present),
+                    Ok(present) => {
+                        failpoint::at("sink::read_back");
+                        Event::Present(present)
+                    }
                     Err(error) => failed(&error),
                 }
             }
@@ -120,7 +127,10 @@ impl Performer {
             return Event::Ambiguous("no fence is held".into());
         };
         let started = Instant::now();
-        let result = self.warehouse.insert(batch, fence).await;
+        failpoint::at("sink::before_insert");
+        let sent = failpoint::during("sink::response_lost", self.warehouse.insert(batch, fence));
+        let result = failpoint::during("sink::sent", sent).await;
+        failpoint::at("sink::after_insert");
         let label = match &result {
             InsertResult::Stored => "stored",
             InsertResult::Fenced => "fenced",

@@ -4,7 +4,7 @@ use crate::{
     config::{Config, Sink},
     core::{Command, Core},
     decode::{self, Refusal},
-    metrics,
+    failpoint, metrics,
     perform::Performer,
 };
 use outcry_kafka::{
@@ -133,23 +133,22 @@ impl Worker {
 
     /// Until the batch is stored, or the partition is taken away.
     async fn write(&self, core: &mut Core<Batch>, performer: &mut Performer, batch: Batch) -> bool {
+        #[cfg(feature = "controls")]
+        if crate::controls::by_token() {
+            return crate::controls::write_by_token(performer, &batch).await;
+        }
         let already_stored = core.already_stored;
         core.begin(batch);
         while !core.is_done() {
             if performer.revoked.is_cancelled() && !matches!(core.command(), Command::Insert(_)) {
+                failpoint::at("sink::in_rebalance");
                 return false;
             }
             let command = core.command();
-            match &command {
-                Command::WaitAndRetry(problem) => self.health.not_ready(*problem),
-                Command::Insert(_) => failpoint("sink::before_insert"),
-                _ => {}
+            if let Command::WaitAndRetry(problem) = &command {
+                self.health.not_ready(*problem);
             }
-            let inserting = matches!(command, Command::Insert(_));
             let event = performer.perform(command).await;
-            if inserting {
-                failpoint("sink::after_insert");
-            }
             core.on(event);
         }
         self.health.ready();
@@ -165,12 +164,6 @@ impl Worker {
         }
         true
     }
-}
-
-/// A place where the fault harness may kill the process.
-fn failpoint(_name: &'static str) {
-    #[cfg(feature = "failpoints")]
-    fail::eval(_name, |_| ());
 }
 
 impl PartitionWorker for Worker {
@@ -210,6 +203,9 @@ impl PartitionWorker for Worker {
             let mut next = fresh();
             std::mem::swap(&mut next.backlog, &mut building.backlog);
             let through = building.through;
+            failpoint::at("sink::encoded");
+            #[cfg(feature = "controls")]
+            crate::controls::commit_first(&partition, through).await;
             let mut open = true;
             let stored = {
                 let write = self.write(&mut core, &mut performer, building.batch);
@@ -230,11 +226,13 @@ impl PartitionWorker for Worker {
             if !stored {
                 return Ok(());
             }
-            failpoint("sink::before_commit");
+            failpoint::at("sink::before_commit");
             if let Some(offset) = through {
                 partition.complete_through(offset);
+                failpoint::after("sink::after_commit", Duration::from_millis(1300));
             }
             if !open {
+                failpoint::at("sink::in_rebalance");
                 return Ok(());
             }
             building = next;
@@ -260,7 +258,11 @@ impl Worker {
                 },
                 None => partition.next().await,
             };
-            let Some(records) = records else { return Ok(false) };
+            let Some(records) = records else {
+                failpoint::at("sink::in_rebalance");
+                return Ok(false);
+            };
+            failpoint::at("sink::polled");
             building.backlog.extend(records);
             self.fill(building, table).await?;
         }

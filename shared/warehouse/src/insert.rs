@@ -66,6 +66,22 @@ impl Warehouse {
         outcome(self.send(request).await, batch.len())
     }
 
+    /// Stores a batch under a deduplication token, without a fence: a negative control of the fault harness, which must see
+    /// it lose rows. The server remembers a token before the rows are durable, and answers 200 to the repetition.
+    #[cfg(feature = "controls")]
+    pub async fn insert_by_token(&self, batch: &Batch, token: &str) -> InsertResult {
+        let names: Vec<&str> = batch.table().columns().iter().map(|(name, _)| *name).collect();
+        let sql = format!("INSERT INTO {} ({}) FORMAT RowBinary", batch.table().name(), names.join(", "));
+        let mut settings: Vec<_> = SETTINGS.iter().copied().filter(|(name, _)| *name != "insert_deduplicate").collect();
+        settings.extend([("insert_deduplicate", "1"), ("insert_deduplication_token", token)]);
+        let request = Request { settings: &settings, ..self.insert_request(&sql, batch.body()) };
+        match self.send(request).await {
+            // A block that was dropped as known counts as stored: that is what such a client believes.
+            Ok(answer) if answer.is_clean() => InsertResult::Stored,
+            other => outcome(other, batch.len()),
+        }
+    }
+
     /// Stores the customers that a batch shows. Repeating it, in any order, changes nothing, so it needs no fence: send it
     /// beside [`Warehouse::insert`], and commit when both are stored.
     pub async fn insert_customers(&self, batch: &Batch) -> InsertResult {

@@ -1,0 +1,135 @@
+//! Faults injected into the real pipeline, and what an analyst sees afterwards.
+//!
+//! `cargo run --release -p outcry-tests --bin faults -- [--only F1,F6] [--rounds brief|ci|long] [--seed S] [--format json]`.
+//! Real binaries, a real Kafka, a real ClickHouse. Items keep coming while things break; then the ledger of what was
+//! acknowledged is compared with the view, by set difference. Negative controls write wrongly on purpose and must be
+//! seen to lose or double. The kill points inside the sink are in a build of it that no release makes (`faulty_sink`).
+
+mod build;
+mod check;
+mod clickhouse_faults;
+mod controls;
+mod load;
+mod random;
+mod report;
+mod sink;
+mod sink_faults;
+mod trial;
+mod world;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use report::{Report, Row};
+use std::{collections::BTreeSet, process::ExitCode, time::Instant};
+use world::{Rounds, World};
+
+/// Breaks everything that can break, and counts.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only these, such as `F1,F6,rollup`; `controls` stands for every control.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How often each fault is injected.
+    #[arg(long, value_enum, default_value_t = Rounds::Ci)]
+    rounds: Rounds,
+    /// The same seed chooses the same faults; by default the time.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How to print what came of it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Use the binaries as they are instead of building them first.
+    #[arg(long)]
+    no_build: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+const FAULTS: [&str; 5] = ["F1", "F2", "F6", "F7", "F8"];
+const CONTROLS: [&str; 3] = ["token-only", "commit-first", "rollup"];
+
+async fn fault(world: &World, id: &str) -> Result<Row> {
+    match id {
+        "F1" => sink_faults::f1(world).await,
+        "F2" => clickhouse_faults::f2(world).await,
+        "F6" => sink_faults::f6(world).await,
+        "F7" => sink_faults::f7(world).await,
+        "F8" => sink_faults::f8(world).await,
+        "token-only" => controls::token_only(world).await,
+        "commit-first" => controls::commit_first(world).await,
+        "rollup" => controls::rollup(world).await,
+        other => bail!("there is no fault {other}"),
+    }
+}
+
+/// What was asked for, in the order of the table.
+fn chosen(only: &[String]) -> Result<Vec<&'static str>> {
+    let known = || FAULTS.into_iter().chain(CONTROLS);
+    let asked: BTreeSet<&str> = only.iter().map(|id| id.trim()).collect();
+    let stranger = asked.iter().find(|id| **id != "controls" && !known().any(|name| name.eq_ignore_ascii_case(id)));
+    if let Some(stranger) = stranger {
+        bail!("there is no fault {stranger}; there are {}", known().collect::<Vec<_>>().join(", "));
+    }
+    let wanted = |id: &&str| {
+        let named = asked.iter().any(|name| name.eq_ignore_ascii_case(id));
+        asked.is_empty() || named || (asked.contains("controls") && CONTROLS.contains(id))
+    };
+    Ok(known().filter(wanted).collect())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(report) => {
+            match arguments.format {
+                Format::Text => print!("{report}"),
+                Format::Json => println!("{}", report.to_json()),
+            }
+            if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("faults: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<Report> {
+    let ids = chosen(&arguments.only)?;
+    if !arguments.no_build {
+        build::binaries()?;
+    }
+    let seed = arguments.seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond().unsigned_abs());
+    eprintln!("faults: seed {seed}; starting Kafka and ClickHouse");
+    let world = World::start(seed, arguments.rounds).await?;
+    let mut report = Report { seed, ..Report::default() };
+    for id in ids {
+        let begun = Instant::now();
+        let row = fault(&world, id).await.with_context(|| format!("{id} (seed {seed})"))?;
+        let [lost, doubled, physical] = [row.lost, row.doubled, row.physical_duplicates];
+        let seconds = begun.elapsed().as_secs();
+        eprintln!("faults: {id} took {seconds} s: lost {lost}, doubled {doubled}, physical duplicates {physical}");
+        if CONTROLS.contains(&id) { report.controls.push(row) } else { report.faults.push(row) }
+    }
+    world.stack.stop().await;
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_keeps_the_order_of_the_table_and_refuses_strangers() {
+        let ids = |text: &str| chosen(&text.split(',').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(ids("rollup,f6,F1").unwrap(), ["F1", "F6", "rollup"]);
+        assert_eq!(ids("controls").unwrap(), CONTROLS);
+        assert_eq!(chosen(&[]).unwrap().len(), FAULTS.len() + CONTROLS.len());
+        assert!(ids("F99").unwrap_err().to_string().contains("F99"));
+    }
+}
