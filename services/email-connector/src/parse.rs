@@ -278,8 +278,13 @@ fn conversation_root(fields: &Fields<'_>, kind: &Kind, body: &Body, contact_id: 
 /// At most that many characters, without the control characters that no text has; and whether something was cut. NUL
 /// becomes U+FFFD, so that its place shows.
 fn clean(text: &str, most: usize) -> (String, bool) {
+    let text = text.trim();
+    let plain = |byte: u8| byte >= b' ' && byte != 0x7f || matches!(byte, b'\n' | b'\t');
+    if text.len() <= most && text.bytes().all(plain) {
+        return (text.to_owned(), false);
+    }
     let mut output = String::with_capacity(text.len().min(most));
-    for (count, character) in text.trim().chars().enumerate() {
+    for (count, character) in text.chars().enumerate() {
         if count >= most {
             return (output, true);
         }

@@ -4,7 +4,10 @@
 //! heart cut out cannot. So nothing is cut on a single weak sign, an inline answer stays, and a mail that would be left
 //! empty is kept whole.
 
+mod hints;
 mod phrases;
+
+use hints::Hints;
 
 use phrases::{
     ATTRIBUTION_OPENERS, DISCLAIMERS, FORWARDED, FROM_LABELS, MOBILE_SIGNATURES, ORIGINAL, SENT_LABELS, SUBJECT_LABELS,
@@ -51,18 +54,25 @@ pub(super) fn split(body: &str) -> Split {
     let mut marks = vec![Mark::New; lines.len()];
     mark_prefixed(&lines, &mut marks);
     let mut forward_at = None;
+    let hints = Hints::of(body);
     if lines.len() <= MAX_LINES {
-        match first_boundary(&lines, &marks) {
+        match first_boundary(&lines, &marks, &hints) {
             Some(Boundary::Forward(line)) => forward_at = Some(line),
             Some(Boundary::Quote(line)) => marks[line..].fill(Mark::Removed),
             None => {}
         }
-        mark_attributions(&lines, &mut marks);
+        if hints.attribution {
+            mark_attributions(&lines, &mut marks);
+        }
     }
     if lines.len() <= MAX_LINES {
         // A forwarded mail's own signature is part of what the customer shows us.
-        mark_signature(&lines, &mut marks, forward_at);
-        mark_disclaimer(&lines, &mut marks, forward_at);
+        if hints.signature {
+            mark_signature(&lines, &mut marks, forward_at);
+        }
+        if hints.disclaimer {
+            mark_disclaimer(&lines, &mut marks, forward_at);
+        }
     }
     let written =
         lines.iter().zip(&marks).any(|(line, mark)| *mark == Mark::New && line.chars().any(char::is_alphanumeric));
@@ -118,7 +128,7 @@ enum Boundary {
 }
 
 /// The first place from which everything is quoted although the lines bear no mark, as Outlook and web mail do it.
-fn first_boundary(lines: &[&str], marks: &[Mark]) -> Option<Boundary> {
+fn first_boundary(lines: &[&str], marks: &[Mark], hints: &Hints) -> Option<Boundary> {
     let mut written_above = false;
     for (index, line) in lines.iter().enumerate() {
         if marks[index] == Mark::Removed {
@@ -128,7 +138,9 @@ fn first_boundary(lines: &[&str], marks: &[Mark]) -> Option<Boundary> {
         if trimmed.is_empty() {
             continue;
         }
-        if let Some(dashed) = dashed_phrase(trimmed) {
+        if hints.separator
+            && let Some(dashed) = dashed_phrase(trimmed)
+        {
             if FORWARDED.iter().any(|phrase| dashed.starts_with(phrase)) {
                 return Some(Boundary::Forward(index));
             }
@@ -140,17 +152,17 @@ fn first_boundary(lines: &[&str], marks: &[Mark]) -> Option<Boundary> {
             let start = rule_above(lines, index);
             return Some(if written_above { Boundary::Quote(start) } else { Boundary::Forward(index) });
         }
-        if let Some(length) = attribution_at(lines, index) {
-            let below = lines[index + length..].iter().find(|line| !line.trim().is_empty());
+        let attribution = if hints.attribution { attribution_at(lines, index) } else { None };
+        if let Some(length) = attribution {
+            let below = &lines[index + length..];
             // Below an attribution without marks everything is quoted; with marks, answers may stand between them.
-            if written_above
-                && below.is_some_and(|line| !is_prefixed(line))
-                && !lines[index + length..].iter().any(|line| is_prefixed(line))
-            {
+            let next = below.iter().find(|line| !line.trim().is_empty());
+            let unmarked = next.is_some() && !below.iter().any(|line| is_prefixed(line));
+            if written_above && unmarked {
                 return Some(Boundary::Quote(index));
             }
         }
-        written_above |= trimmed.chars().any(char::is_alphanumeric) && attribution_at(lines, index).is_none();
+        written_above |= attribution.is_none() && trimmed.chars().any(char::is_alphanumeric);
     }
     None
 }
