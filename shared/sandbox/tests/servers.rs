@@ -1,5 +1,6 @@
-//! The local stack for real: Kafka, ClickHouse, Dovecot, SMTP, the Mastodon fake and the fault proxy. Steering tests
-//! use the shared stack too, one after the other, because a killed broker is killed for all.
+//! The local stack for real: Kafka, ClickHouse, Dovecot, SMTP, the Mastodon fake and the fault proxy. They run on a stack
+//! of their own, whatever OUTCRY_TEST_STACK says, because steering tests kill its servers: one after the other, because a
+//! killed broker is killed for all.
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, not in their helpers
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use outcry_sandbox::{
-    Delivery, Fault, FaultProxy, MastodonOptions, MastodonServer, NewStatus, Stack, fresh_prefix, shared_stack,
+    Delivery, Fault, FaultProxy, MastodonOptions, MastodonServer, NewStatus, Stack, StackOptions, fresh_prefix,
 };
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -15,17 +16,22 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Readers use the servers, a writer kills them.
 static USE: RwLock<()> = RwLock::const_new(());
+static OWN: OnceCell<Stack> = OnceCell::const_new();
+
+async fn own_stack() -> &'static Stack {
+    OWN.get_or_init(|| async { Stack::start(StackOptions::default().with_dovecot()).await.unwrap() }).await
+}
 
 async fn using() -> (&'static Stack, RwLockReadGuard<'static, ()>) {
-    (shared_stack().await, USE.read().await)
+    (own_stack().await, USE.read().await)
 }
 
 async fn alone() -> (&'static Stack, RwLockWriteGuard<'static, ()>) {
-    (shared_stack().await, USE.write().await)
+    (own_stack().await, USE.write().await)
 }
 
 fn client(bootstrap: &str) -> ClientConfig {
