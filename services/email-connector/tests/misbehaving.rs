@@ -8,7 +8,7 @@ mod support;
 use outcry_domain::{Coverage, Item};
 use outcry_kafka::Topic;
 use scripted::{Fault, ScriptedServer};
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 use support::{Connector, message};
 
 fn mails(uids: std::ops::RangeInclusive<u32>) -> impl Iterator<Item = (u32, Vec<u8>)> {
@@ -82,10 +82,17 @@ async fn a_mail_that_is_listed_and_never_delivered_is_a_gap_that_coverage_shows_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_arrives_while_others_are_fetched_is_not_slept_over() {
-    let server = ScriptedServer::start(mails(1..=3)).await;
-    server.arrives_during_fetch(4, message(4));
+    let server = ScriptedServer::start(mails(1..=2)).await;
     let connector = Connector::new(&server.settings("poll_interval_seconds = 300")).await;
     let run = connector.start();
+    items_until(&connector, 2).await;
+    // The first sweep is over once IDLE stands.
+    while !server.commands().iter().any(|command| command.contains("IDLE")) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.arrives_during_fetch(4, message(4));
+    server.arrive(3, message(3));
     let items = items_until(&connector, 4).await;
     run.stop().await;
     assert_eq!(numbers(&items).len(), 4, "its EXISTS came before IDLE and was forgotten");

@@ -10,6 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, tcp::OwnedWriteHalf},
+    sync::Notify,
 };
 
 /// What goes wrong with the body of one UID.
@@ -40,6 +41,7 @@ struct State {
 pub struct ScriptedServer {
     pub port: u16,
     state: Arc<Mutex<State>>,
+    arrivals: Arc<Notify>,
 }
 
 impl ScriptedServer {
@@ -51,10 +53,11 @@ impl ScriptedServer {
             uidvalidity: Some(1),
             ..State::default()
         }));
-        let shared = Arc::clone(&state);
+        let arrivals = Arc::new(Notify::new());
+        let (shared, news) = (Arc::clone(&state), Arc::clone(&arrivals));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
+                let (state, arrivals) = (Arc::clone(&shared), Arc::clone(&news));
                 tokio::spawn(async move {
                     let (read, mut write) = stream.into_split();
                     let mut lines = BufReader::new(read).lines();
@@ -62,20 +65,28 @@ impl ScriptedServer {
                     if write.write_all(b"* OK ready\r\n").await.is_err() {
                         return;
                     }
-                    while let Ok(Some(line)) = lines.next_line().await {
+                    loop {
+                        let arrived = arrivals.notified();
+                        let line = tokio::select! {
+                            line = lines.next_line() => line,
+                            () = arrived, if idle.is_some() => {
+                                let count = state.lock().unwrap().mails.len();
+                                let _ = write.write_all(format!("* {count} EXISTS\r\n").as_bytes()).await;
+                                continue;
+                            }
+                        };
+                        let Ok(Some(line)) = line else { return };
                         if line == "DONE" {
                             let tag = idle.take().unwrap_or_default();
                             let _ = write.write_all(format!("{tag} OK idled\r\n").as_bytes()).await;
-                            continue;
-                        }
-                        if !answer(&state, &line, &mut write, &mut idle).await {
+                        } else if !answer(&state, &line, &mut write, &mut idle).await {
                             return;
                         }
                     }
                 });
             }
         });
-        Self { port, state }
+        Self { port, state, arrivals }
     }
 
     pub fn fault(&self, uid: u32, fault: Fault) {
@@ -92,6 +103,12 @@ impl ScriptedServer {
 
     pub fn arrives_during_fetch(&self, uid: u32, raw: Vec<u8>) {
         self.state.lock().unwrap().arrives_during_fetch = Some((uid, raw));
+    }
+
+    /// A mail arrives, and is announced to whoever is in IDLE.
+    pub fn arrive(&self, uid: u32, raw: Vec<u8>) {
+        self.state.lock().unwrap().mails.insert(uid, raw);
+        self.arrivals.notify_waiters();
     }
 
     /// Every line that clients sent.
