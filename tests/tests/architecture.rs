@@ -1,5 +1,7 @@
 //! The house keeps its shape: which crates there are, who may know whom, and what every service has.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
+
 use cargo_metadata::{DependencyKind, Edition, Metadata, MetadataCommand, Package};
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,8 @@
 //! Ring 3: the real binaries on a real Kafka, a real ClickHouse, a real Dovecot and an SMTP receiver. One test binary, so
 //! that the servers start once; each test has topics and a database of its own.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
+
 mod bad_input;
 mod bad_mail;
 mod end_to_end;
