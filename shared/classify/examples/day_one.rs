@@ -1,4 +1,4 @@
-//! How good the rules are on real texts that they were not trained on: `day_one --data DIR [--errors SET]`.
+//! How good the rules are on real texts that they were not trained on: `day_one --data DIR [--errors COLUMN]`.
 //!
 //! `DIR` holds one folder per set with `train/*.csv`, and `taxonomy/` with the maps from the sets' labels to ours. For each
 //! set it prints the share of right answers and the mean of that share over the labels, which a constant answer cannot
@@ -38,11 +38,12 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1)).cloned();
     let Some(data) = value("--data") else {
-        return Err("usage: day_one --data DIR [--errors COLUMN] [--label LABEL]".into());
+        return Err("usage: day_one --data DIR [--errors COLUMN] [--label LABEL] [--show N]".into());
     };
     let data = PathBuf::from(data);
     let errors = value("--errors");
     let only = value("--label");
+    let show = value("--show").and_then(|show| show.parse().ok()).unwrap_or(20);
     let categories = accepted(&data.join("taxonomy/category_map.tsv"))?;
     let kinds = accepted(&data.join("taxonomy/kind_map.tsv"))?;
     let classifier = Classifier::builtin();
@@ -65,7 +66,7 @@ fn main() -> Result<()> {
             score.speed
         );
         if errors.as_deref() == Some(label) {
-            score.print(only.as_deref());
+            score.print(only.as_deref(), show);
         }
     }
     Ok(())
@@ -89,11 +90,11 @@ impl Score {
         shares.sum::<f64>() / self.labels.len().max(1) as f64
     }
 
-    fn print(&self, only: Option<&str>) {
+    fn print(&self, only: Option<&str>, show: usize) {
         for (label, (right, all, answers)) in &self.labels {
             println!("  {label:<50} {right:>5}/{all:<5} {answers:?}");
         }
-        for (label, answer, text) in self.wrong.iter().filter(|(label, ..)| only == Some(label)).take(60) {
+        for (label, answer, text) in self.wrong.iter().filter(|(label, ..)| only == Some(label)).take(show) {
             println!("    {label} -> {answer}: {}", text.chars().take(300).collect::<String>().replace('\n', " "));
         }
     }

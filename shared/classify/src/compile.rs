@@ -37,6 +37,8 @@ pub(crate) enum Action {
         axis: Axis,
         label: u16,
         weight: f32,
+        /// A word of the matter that names no problem, such as "payment".
+        topic: bool,
     },
     /// Silences what it covers.
     Ignore(Axis),
@@ -95,6 +97,27 @@ struct Draft {
     denies_itself: bool,
     actions: Vec<Action>,
     entry: String,
+}
+
+impl Draft {
+    /// An entry that stands twice for one label speaks once, with the stronger voice.
+    fn add(&mut self, action: Action) {
+        if let Action::Speak { axis, label, weight, .. } = action {
+            for known in &mut self.actions {
+                if let Action::Speak { axis: same_axis, label: same_label, weight: old, .. } = known
+                    && (*same_axis, *same_label) == (axis, label)
+                {
+                    if *old < weight {
+                        *known = action;
+                    }
+                    return;
+                }
+            }
+        }
+        if !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+    }
 }
 
 /// Collects patterns; the same words in two sections become one pattern with two actions.
@@ -188,7 +211,7 @@ impl<'a> Compiler<'a> {
         for (signal, phrases) in &lexicon.urgency {
             let label = self.label(lexicon, Axis::Urgency, signal)?;
             for phrase in phrases {
-                self.entry(lexicon, phrase, Action::Speak { axis: Axis::Urgency, label, weight: 1.0 })?;
+                self.entry(lexicon, phrase, Action::Speak { axis: Axis::Urgency, label, weight: 1.0, topic: false })?;
             }
         }
         self.together(lexicon)
@@ -272,9 +295,7 @@ impl<'a> Compiler<'a> {
             actions: Vec::new(),
             entry: format!("{}:{entry}", lexicon.language),
         });
-        if !draft.actions.contains(&action) {
-            draft.actions.push(action);
-        }
+        draft.add(action);
         Ok(())
     }
 
@@ -303,10 +324,11 @@ impl<'a> Compiler<'a> {
 /// What an entry does: a named problem is a complaint as well as a topic.
 fn effects(axis: Axis, label: u16, strength: Strength) -> Vec<Action> {
     let weight = if axis == Axis::Urgency { 1.0 } else { strength.weight() };
-    let mut effects = vec![Action::Speak { axis, label, weight }];
+    let topic = axis == Axis::Category && strength != Strength::Problem;
+    let mut effects = vec![Action::Speak { axis, label, weight, topic }];
     if strength == Strength::Problem && axis == Axis::Category {
         // `Kind::ALL` starts with the complaint; a test holds it there.
-        effects.push(Action::Speak { axis: Axis::Kind, label: 0, weight: 2.0 });
+        effects.push(Action::Speak { axis: Axis::Kind, label: 0, weight: 2.0, topic: false });
     }
     effects
 }

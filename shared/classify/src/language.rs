@@ -17,6 +17,7 @@ pub(crate) const LANGUAGES: [&str; 15] =
 /// The first so many share the Latin script (Hindi is written in it too, in messages).
 const LATIN: usize = 10;
 const EN: usize = 0;
+const PT: usize = 2;
 const HI: usize = 9;
 const AR: usize = 10;
 const RU: usize = 11;
@@ -28,6 +29,9 @@ const KO: usize = 14;
 const MAX_WORDS: usize = 160;
 const MAX_WHICHLANG_BYTES: usize = 400;
 const SHORTEST_WORD_WITH_ENDING: usize = 6;
+
+/// Hindi in Latin letters is full of English nouns; its small words say whose grammar holds the sentence together.
+const ROMANISED_HINDI: f32 = 1.6;
 
 type Weights = [f32; LATIN];
 
@@ -113,6 +117,10 @@ impl Detector {
             words += 1;
             if let Some(weights) = self.words.get(word.as_bytes()) {
                 add(scores, weights, 1.0);
+            } else if let Some(weights) = squeezed(word).and_then(|word| self.words.get(word.as_bytes())) {
+                add(scores, weights, 0.8);
+            } else if is_portuguese_laughter(word) {
+                scores[PT] += 1.0;
             } else if word.len() >= SHORTEST_WORD_WITH_ENDING && word.is_ascii() {
                 let longest =
                     (2..=5).rev().find_map(|length| self.endings.get(&word.as_bytes()[word.len() - length..]));
@@ -129,6 +137,23 @@ fn add(scores: &mut Weights, weights: &Weights, factor: f32) {
     for (score, weight) in scores.iter_mut().zip(weights) {
         *score += weight * factor;
     }
+}
+
+/// `amooooo` is `amo`, said with feeling: rows of three and more of one letter count once.
+fn squeezed(word: &str) -> Option<String> {
+    let bytes = word.as_bytes();
+    if !bytes.windows(3).any(|three| three[0] == three[1] && three[1] == three[2]) {
+        return None;
+    }
+    let mut short = word.to_owned();
+    let mut previous = None;
+    short.retain(|c| previous.replace(c) != Some(c));
+    Some(short)
+}
+
+/// `kkkkk`, with a slip of the finger allowed.
+fn is_portuguese_laughter(word: &str) -> bool {
+    word.len() >= 4 && word.bytes().filter(|byte| *byte == b'k').count() + 1 >= word.len()
 }
 
 fn is_word(word: &str) -> bool {
@@ -152,7 +177,8 @@ fn weigh(lists: &BTreeMap<String, String>, weight: f32) -> HashMap<Box<[u8]>, We
     let weigh_one = |(word, languages): (String, Vec<usize>)| {
         let mut weights = [0.0; LATIN];
         for index in &languages {
-            weights[*index] = weight * share(languages.len());
+            let alone = if languages.len() == 1 && *index == HI { ROMANISED_HINDI } else { 1.0 };
+            weights[*index] = weight * share(languages.len()) * alone;
         }
         (word.into_bytes().into_boxed_slice(), weights)
     };

@@ -31,7 +31,7 @@ pub(crate) struct Marks {
     pub turkish: u32,
     /// `ą ę ł ń ś ź ż`.
     pub polish: u32,
-    /// `ç`: Portuguese, French, Turkish.
+    /// `ç â ô`: Portuguese, French, Turkish.
     pub cedilla: u32,
     /// `á é í ó ú`: Spanish, Portuguese.
     pub acute: u32,
@@ -53,7 +53,7 @@ impl Marks {
             'ò' | 'ì' | 'ù' | 'Ù' => &mut marks.italian,
             'ğ' | 'ı' | 'ş' | 'İ' | 'Ş' | 'Ğ' => &mut marks.turkish,
             'ą' | 'ę' | 'ł' | 'ń' | 'ś' | 'ź' | 'ż' | 'Ł' | 'Ś' | 'Ż' => &mut marks.polish,
-            'ç' | 'Ç' => &mut marks.cedilla,
+            'ç' | 'Ç' | 'â' | 'ô' | 'Â' | 'Ô' => &mut marks.cedilla,
             'á' | 'é' | 'í' | 'ó' | 'ú' | 'Á' | 'É' | 'Í' | 'Ó' | 'Ú' => &mut marks.acute,
             '\u{3040}'..='\u{30FF}' | '\u{FF66}'..='\u{FF9D}' => &mut marks.kana,
             '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}' => &mut marks.han,

@@ -13,6 +13,8 @@ pub(crate) struct Found {
     pub axis: Axis,
     pub label: u16,
     pub weight: f32,
+    /// Names the matter and no problem.
+    pub topic: bool,
     /// Folded bytes.
     pub start: u32,
     pub end: u32,
@@ -168,9 +170,9 @@ impl Scan {
         let repetition = REPETITION_WEIGHT[usize::from(*times)];
         *times += 1;
         for effect in &rule_is.effects {
-            if let Action::Speak { axis, label, weight } = *effect {
+            if let Action::Speak { axis, label, weight, topic } = *effect {
                 let source = Source::Rule(rule);
-                self.found.push(Found { axis, label, weight: weight * repetition, start, end, denied, source });
+                self.found.push(Found { axis, label, weight: weight * repetition, topic, start, end, denied, source });
             }
         }
     }
@@ -182,13 +184,20 @@ impl Scan {
             for action in &matcher.actions[pattern.actions.start as usize..pattern.actions.end as usize] {
                 let (start, end, denied) = (hit.start, hit.end, hit.denied);
                 let found = match *action {
-                    Action::Speak { axis, label, weight } => {
+                    Action::Speak { axis, label, weight, topic } => {
                         let source = Source::Pattern(hit.pattern);
-                        Found { axis, label, weight: weight * hit.weight, start, end, denied, source }
+                        Found { axis, label, weight: weight * hit.weight, topic, start, end, denied, source }
                     }
-                    Action::Ignore(axis) => {
-                        Found { axis, label: 0, weight: 0.0, start, end, denied: false, source: Source::Silence }
-                    }
+                    Action::Ignore(axis) => Found {
+                        axis,
+                        label: 0,
+                        weight: 0.0,
+                        topic: true,
+                        start,
+                        end,
+                        denied: false,
+                        source: Source::Silence,
+                    },
                     _ => continue,
                 };
                 lay(&mut self.stacks[found.axis as usize], found);

@@ -24,6 +24,10 @@ pub(crate) struct Sums {
 
 /// What is written in the subject counts a little more: it names the main matter.
 const SUBJECT_FACTOR: f32 = 1.3;
+/// A long letter about a bank is full of the words of banking whatever it complains of: beyond this sum, a topic's words
+/// count for less than the problems that are named.
+const ENOUGH_OF_A_TOPIC: f32 = 6.0;
+const MORE_OF_A_TOPIC: f32 = 0.25;
 /// A category below this share of the first is not worth naming.
 const SECONDARY_SHARE: f32 = 0.35;
 const MAX_SECONDARY: usize = 3;
@@ -37,6 +41,7 @@ const SPAM: usize = 4;
 impl Sums {
     pub fn of(found: &[Found], folded: &Folded) -> Self {
         let mut sums = Self::default();
+        let mut topics = [0.0_f32; 14];
         for found in found {
             let in_subject = (found.start as usize) < folded.text_starts_at();
             let weight = if in_subject { found.weight * SUBJECT_FACTOR } else { found.weight };
@@ -45,13 +50,17 @@ impl Sums {
                 Axis::Kind => sums.add_kind(label, weight, found.denied),
                 // A denied topic is still the topic: "not delivered".
                 Axis::Category => {
-                    if let Some(sum) = sums.category.get_mut(label) {
+                    let sums = if found.topic { &mut topics } else { &mut sums.category };
+                    if let Some(sum) = sums.get_mut(label) {
                         *sum += weight;
                     }
                 }
                 Axis::Sentiment => sums.add_sentiment(label, weight, found.denied),
                 Axis::Urgency => {}
             }
+        }
+        for (sum, topic) in sums.category.iter_mut().zip(topics) {
+            *sum += topic.min(ENOUGH_OF_A_TOPIC) + MORE_OF_A_TOPIC * (topic - ENOUGH_OF_A_TOPIC).max(0.0);
         }
         sums.questions = (folded.marks.question_marks + folded.subject_marks.question_marks).min(3);
         let marks = &folded.marks;
