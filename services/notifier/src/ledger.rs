@@ -10,11 +10,13 @@ use outcry_domain::{CaseId, CustomerId, Timestamp};
 use outcry_kafka::{Checkpoints, PublishError};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+/// Longer than any delivery may take. A task that was stopped in the middle never says what became of its mail.
+const RESERVED_FOR: Duration = Duration::from_secs(180);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a mail was sent for.
@@ -57,7 +59,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     sent: HashMap<String, Sent>,
-    being_sent: HashSet<String>,
+    being_sent: HashMap<String, Timestamp>,
     /// Receipts of the last day, and those being sent.
     receipts: HashMap<CustomerId, Vec<Timestamp>>,
 }
@@ -86,7 +88,7 @@ impl Ledger {
         if let Some(sent) = state.sent.get(&key) {
             return Permit::SentBefore(*sent);
         }
-        if state.being_sent.contains(&key) {
+        if state.being_sent.get(&key).is_some_and(|since| sending.at < since.plus(RESERVED_FOR)) {
             return Permit::BeingSent;
         }
         if purpose == Purpose::Receipt {
@@ -99,7 +101,7 @@ impl Ledger {
             receipts.push(sending.at);
             state.forget_old_receipts(since);
         }
-        state.being_sent.insert(key);
+        state.being_sent.insert(key, sending.at);
         Permit::Send
     }
 
@@ -184,6 +186,14 @@ mod tests {
         assert_eq!(reserve(&ledger, 1, 0), Permit::Send);
         ledger.release(Purpose::Receipt, CaseId(1), sending(0));
         assert_eq!(reserve(&ledger, 1, 1), Permit::Send);
+    }
+
+    #[test]
+    fn a_task_that_was_stopped_in_the_middle_does_not_block_the_case_for_ever() {
+        let ledger = Ledger::in_memory();
+        assert_eq!(reserve(&ledger, 1, 0), Permit::Send);
+        assert_eq!(reserve(&ledger, 1, 179), Permit::BeingSent);
+        assert_eq!(reserve(&ledger, 1, 180), Permit::Send);
     }
 
     #[test]
