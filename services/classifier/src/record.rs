@@ -1,8 +1,7 @@
 //! One record: raw bytes in, classified bytes out. Pure.
 
 use outcry_classify::{Classifier, Input, Scratch};
-use outcry_domain::{Classification, Item, SCHEMA_VERSION};
-use serde::Deserialize;
+use outcry_domain::{Classification, Item, SCHEMA_VERSION, schema::stated_version};
 
 /// Why a record gave no output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,11 +10,6 @@ pub enum Refusal {
     Undecodable(String),
     /// A newer producer wrote it.
     UnknownVersion(u16),
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    schema_version: u16,
 }
 
 /// Appends `{"item":…,"classification":…}` to `out`, with the item as it came, to the byte.
@@ -29,8 +23,8 @@ pub fn classify_record<'a>(
     let item: Item = match serde_json::from_slice(payload) {
         Ok(item) => item,
         Err(error) => {
-            return Err(match serde_json::from_slice::<Versioned>(payload) {
-                Ok(other) if other.schema_version != SCHEMA_VERSION => Refusal::UnknownVersion(other.schema_version),
+            return Err(match stated_version(payload) {
+                Some(version) if version != SCHEMA_VERSION => Refusal::UnknownVersion(version),
                 _ => Refusal::Undecodable(describe(&error)),
             });
         }
@@ -108,7 +102,7 @@ mod tests {
         newer["schema_version"] = json!(2);
         assert_eq!(classify(&serde_json::to_vec(&newer).unwrap()), Err(Refusal::UnknownVersion(2)));
         assert_eq!(classify(br#"{"schema_version":3}"#), Err(Refusal::UnknownVersion(3)));
-        for rubbish in [&b""[..], b"nonsense", b"{}", b"\xff", br#"{"schema_version":1,"text":"\ud800"}"#] {
+        for rubbish in [&b""[..], b"nonsense", b"{}", b"[3]", b"\xff", br#"{"schema_version":1,"text":"\ud800"}"#] {
             assert!(matches!(classify(rubbish), Err(Refusal::Undecodable(_))), "{rubbish:?}");
         }
     }

@@ -1,9 +1,11 @@
 //! From a record to a row of its topic's table.
 
-use outcry_domain::{CaseEvent, ClassifiedItem, Coverage, DeadLetter, SCHEMA_VERSION, Timestamp};
+use outcry_domain::{
+    CaseEvent, ClassifiedItem, Coverage, DeadLetter, SCHEMA_VERSION, Timestamp, schema::stated_version,
+};
 use outcry_kafka::{Record, Topic};
 use outcry_warehouse::{Batch, DeadLetterRow, StoredTable};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 /// Why a record gave no row.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,28 +71,14 @@ fn undescribed(record: &Record) -> DeadLetter {
     }
 }
 
-/// Only what tells the version, for a record that the current form does not fit.
-#[derive(Deserialize)]
-struct Versioned {
-    schema_version: u16,
-}
-
-#[derive(Deserialize)]
-struct VersionedItem {
-    item: Versioned,
-}
-
 fn versioned<T: DeserializeOwned>(payload: &[u8], version: impl Fn(&T) -> u16) -> Result<T, Refusal> {
     let error = match serde_json::from_slice::<T>(payload) {
         Ok(row) if version(&row) == SCHEMA_VERSION => return Ok(row),
         Ok(row) => return Err(Refusal::UnknownVersion(version(&row))),
         Err(error) => error,
     };
-    let stated = serde_json::from_slice::<VersionedItem>(payload)
-        .map(|row| row.item.schema_version)
-        .or_else(|_| serde_json::from_slice::<Versioned>(payload).map(|row| row.schema_version));
-    match stated {
-        Ok(version) if version != SCHEMA_VERSION => Err(Refusal::UnknownVersion(version)),
+    match stated_version(payload) {
+        Some(version) if version != SCHEMA_VERSION => Err(Refusal::UnknownVersion(version)),
         _ => Err(Refusal::Rejected { reason: "undecodable", detail: describe(&error) }),
     }
 }
@@ -122,6 +110,7 @@ mod tests {
             &b""[..],
             b"{",
             b"[1,2]",
+            b"[7]",
             b"{\"schema_version\":1}",
             b"\xff\xfe",
             br#"{"schema_version":1,"brand":"\ud800"}"#,

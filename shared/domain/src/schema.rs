@@ -3,6 +3,52 @@
 
 use crate::{CaseEvent, ClassifiedItem, Coverage, DeadLetter, Item};
 use schemars::{Schema, schema_for};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use std::fmt;
+
+/// The version that a record states, for one that the current form does not fit: its own `schema_version`, or that of the
+/// object in its `item`. Anything but an object states none: `[6]` is rubbish and not the sixth version.
+pub fn stated_version(payload: &[u8]) -> Option<u16> {
+    serde_json::from_slice::<Stated>(payload).ok()?.0
+}
+
+struct Stated(Option<u16>);
+
+impl<'de> Deserialize<'de> for Stated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A derived struct would be read from a sequence too.
+        deserializer.deserialize_map(StatedVisitor)
+    }
+}
+
+struct StatedVisitor;
+
+impl<'de> Visitor<'de> for StatedVisitor {
+    type Value = Stated;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stated, A::Error> {
+        let mut stated = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let found = match key.as_str() {
+                "schema_version" => Some(map.next_value()?),
+                "item" => map.next_value::<Stated>()?.0,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if found.is_some() && stated.is_some() {
+                return Err(A::Error::custom("two versions"));
+            }
+            stated = stated.or(found);
+        }
+        Ok(Stated(stated))
+    }
+}
 
 /// Every topic's schema, by the topic's name without prefix.
 pub fn schemas() -> Vec<(&'static str, Schema)> {
@@ -19,6 +65,15 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
 mod tests {
     use super::*;
     use std::{fs, path::Path};
+
+    #[test]
+    fn only_an_object_states_a_version() {
+        assert_eq!(stated_version(br#"{"a":["\ud800"],"schema_version":3,"z":{}}"#), Some(3));
+        assert_eq!(stated_version(br#"{"item":{"schema_version":7},"classification":null}"#), Some(7));
+        for rubbish in [&b"[6]"[..], b"6", br#"{"item":[6]}"#, br#"{"schema_version":"2"}"#, b"{}", b"", b"\xff"] {
+            assert_eq!(stated_version(rubbish), None, "{}", String::from_utf8_lossy(rubbish));
+        }
+    }
 
     /// Run with `OUTCRY_UPDATE_SCHEMAS=1` to write them anew.
     #[test]
