@@ -12,8 +12,12 @@ pub use partition::{Completion, Partition};
 
 use crate::{KafkaConfig, Topic};
 use anyhow::Context as _;
-use outcry_runtime::Context;
-use std::{future::Future, sync::Arc, time::Duration};
+use outcry_runtime::{Backoff, Context};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How long a worker may take to let go of a partition.
 pub const REVOKE_BUDGET: Duration = Duration::from_secs(10);
@@ -35,12 +39,12 @@ pub struct ConsumerOptions {
 }
 
 impl ConsumerOptions {
-    /// The usual: 24 MB held, a commit a second.
+    /// The usual: 16 MB held, a commit a second.
     pub fn new(group: &str, topics: &[Topic]) -> Self {
         Self {
             group: group.to_owned(),
             topics: topics.to_vec(),
-            max_outstanding_bytes: 24 * 1024 * 1024,
+            max_outstanding_bytes: 16 * 1024 * 1024,
             commit_interval: Duration::from_secs(1),
         }
     }
@@ -63,16 +67,50 @@ pub trait PartitionWorker: Send + Sync + 'static {
     fn work(&self, partition: Partition) -> impl Future<Output = Result<(), WorkerStop>> + Send;
 }
 
+/// librdkafka's consumer is unusable: another takes its place. It happens to a static member whose broker was killed, which
+/// is then "fenced by other consumer with same group.instance.id".
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct ConsumerFailed(String);
+
 /// Consumes until shutdown. Returns an error when a worker stops fatally or the poll thread hangs; the caller then ends
-/// the process, and what was not committed is read again by the next one.
+/// the process, and what was not committed is read again by the next one. A consumer that failed for good is replaced.
 pub async fn run_partitions<W: PartitionWorker>(
     config: &KafkaConfig,
     options: ConsumerOptions,
     context: &Context,
     worker: W,
 ) -> anyhow::Result<()> {
+    let worker = Arc::new(worker);
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    loop {
+        let begun = Instant::now();
+        let outcome = run_consumer(config, options.clone(), context, Arc::clone(&worker)).await;
+        let failed = match outcome {
+            Err(error) if error.is::<ConsumerFailed>() => error,
+            other => return other,
+        };
+        if begun.elapsed() > MAX_POLL_INTERVAL {
+            backoff.reset();
+        }
+        let delay = backoff.next_delay();
+        tracing::error!(group = options.group, error = %failed, ?delay, "another consumer takes its place");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = context.shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// One consumer, to its end.
+async fn run_consumer<W: PartitionWorker>(
+    config: &KafkaConfig,
+    options: ConsumerOptions,
+    context: &Context,
+    worker: Arc<W>,
+) -> anyhow::Result<()> {
     let group = options.group.clone();
-    let poller = poll::Poller::new(config, options, context, Arc::new(worker))
+    let poller = poll::Poller::new(config, options, context, worker)
         .with_context(|| format!("starting the consumer group {group}"))?;
     let heartbeat = poller.heartbeat();
     let (sender, mut ended) = tokio::sync::oneshot::channel();
