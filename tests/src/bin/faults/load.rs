@@ -32,6 +32,8 @@ pub struct Entry {
     pub hour: i64,
     /// Its category, where the load gave it one.
     pub category: Option<&'static str>,
+    /// Partition and offset, of its last sending.
+    pub position: (i32, i64),
 }
 
 /// Acknowledged items by id.
@@ -149,7 +151,7 @@ impl Sender {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         let end = ends.entry(delivered.partition).or_default();
         *end = (*end).max(delivered.offset + 1);
-        Ok((id, Entry { text_sha256, hour, category }))
+        Ok((id, Entry { text_sha256, hour, category, position: (delivered.partition, delivered.offset) }))
     }
 }
 

@@ -9,9 +9,15 @@ mod build;
 mod check;
 mod clickhouse_faults;
 mod controls;
+mod disk_faults;
+mod door;
+mod input_faults;
 mod load;
+mod network_faults;
+mod other_tests;
 mod random;
 mod report;
+mod service_faults;
 mod sink;
 mod sink_faults;
 mod trial;
@@ -49,16 +55,27 @@ enum Format {
     Json,
 }
 
-const FAULTS: [&str; 5] = ["F1", "F2", "F6", "F7", "F8"];
+const FAULTS: [&str; 15] =
+    ["F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F13", "F16", "F18"];
 const CONTROLS: [&str; 3] = ["token-only", "commit-first", "rollup"];
 
 async fn fault(world: &World, id: &str) -> Result<Row> {
     match id {
         "F1" => sink_faults::f1(world).await,
         "F2" => clickhouse_faults::f2(world).await,
+        "F3" => service_faults::f3(world).await,
+        "F4" => service_faults::f4(world).await,
+        "F5" => network_faults::f5(world).await,
         "F6" => sink_faults::f6(world).await,
         "F7" => sink_faults::f7(world).await,
         "F8" => sink_faults::f8(world).await,
+        "F9" => input_faults::f9(world).await,
+        "F10" => input_faults::f10(world).await,
+        "F11" => disk_faults::f11(world).await,
+        "F12" => service_faults::f12(world).await,
+        "F13" => other_tests::f13(world.rounds.of(500, 2_000, 100_000)),
+        "F16" => other_tests::f16(world.rounds.of(2_000, 2_000, 1_000_000)),
+        "F18" => network_faults::f18(world).await,
         "token-only" => controls::token_only(world).await,
         "commit-first" => controls::commit_first(world).await,
         "rollup" => controls::rollup(world).await,

@@ -71,10 +71,15 @@ impl Sink {
         self.process.kill();
     }
 
+    /// The same again after [`Sink::kill`].
+    pub fn start_again(&self) -> Result<()> {
+        Ok(self.process.start()?)
+    }
+
     /// SIGKILL, and the same sink again.
     pub async fn kill_and_start_again(&self) -> Result<()> {
-        self.process.kill();
-        self.process.start()?;
+        self.kill();
+        self.start_again()?;
         self.ready().await
     }
 

@@ -19,6 +19,9 @@ use std::{
 
 /// After this long without a manual step everything must have recovered.
 pub const RECOVERY: Duration = Duration::from_secs(60);
+/// After this long without recovery the logs are shown.
+const SLOW: Duration = Duration::from_secs(10);
+const SHOWN_LINES: usize = 25;
 /// What a sink may hold in memory under load.
 const SINK_MEMORY: u64 = 128_000_000;
 
@@ -27,8 +30,6 @@ const SESSION_TIMEOUT: (&str, &str) = ("OUTCRY_KAFKA__SESSION_TIMEOUT_MS", "4000
 
 /// One fault's run.
 pub struct Trial<'a> {
-    /// The servers.
-    pub world: &'a World,
     /// Topics, database, configuration.
     pub pipeline: Pipeline<'a>,
     /// Before ClickHouse, for every sink of this trial.
@@ -37,6 +38,12 @@ pub struct Trial<'a> {
     pub random: Random,
     /// What will be reported.
     pub row: Row,
+    /// SHA-256 of what belongs into dead letters, and how often.
+    pub letters: BTreeMap<String, u64>,
+    /// A record of `items.classified` that holds its partition, on purpose: nothing from it on may be stored or committed.
+    pub held: Option<(i32, i64)>,
+    /// Some positions of `items.classified` give no row, so that offsets cannot be counted.
+    pub positions_hold_poison: bool,
     clickhouse_url: String,
     load: Option<Load>,
 }
@@ -53,7 +60,17 @@ impl<'a> Trial<'a> {
         let (proxy, clickhouse_url) = world.clickhouse_proxy()?;
         let random = Random::new(world.seed, id);
         let row = Row { id: id.to_owned(), what, ..Row::default() };
-        Ok(Self { world, pipeline, proxy, random, row, clickhouse_url, load: None })
+        Ok(Self {
+            pipeline,
+            proxy,
+            random,
+            row,
+            letters: BTreeMap::new(),
+            held: None,
+            positions_hold_poison: false,
+            clickhouse_url,
+            load: None,
+        })
     }
 
     /// Items begin to come.
@@ -70,10 +87,15 @@ impl<'a> Trial<'a> {
         Sink::start(&self.pipeline, &options)
     }
 
+    /// Acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.load.as_ref().map_or(0, Load::acknowledged)
+    }
+
     /// Says how far it is, where somebody watches.
     pub fn progress(&self, round: u64, rounds: u64, text: &str) {
-        let acknowledged = self.load.as_ref().map_or(0, Load::acknowledged);
-        eprintln!("faults: {} {round}/{rounds}: {text} ({acknowledged} acknowledged)", self.row.id);
+        let of = if rounds == 0 { String::new() } else { format!("/{rounds}") };
+        eprintln!("faults: {} {round}{of}: {text} ({} acknowledged)", self.row.id, self.acknowledged());
     }
 
     /// Waits until all that is acknowledged now is committed by the sink; the time since `healed` counts as this round's.
@@ -100,6 +122,25 @@ impl<'a> Trial<'a> {
         self.wait_group("sink", topic, &ends, begun).await
     }
 
+    /// Why it takes long: what the server is doing, and what the sinks said last.
+    async fn explain(&self) {
+        let running = "SELECT query_id, elapsed, is_cancelled, left(query, 60) FROM system.processes";
+        for line in self.pipeline.ask_as("migrator", running).await.unwrap_or_default() {
+            eprintln!("faults: {}: ClickHouse runs {line}", self.row.id);
+        }
+        let folder = self.pipeline.config().with_file_name("");
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                let log = std::fs::read(&path).unwrap_or_default();
+                let log = String::from_utf8_lossy(&log);
+                let lines: Vec<&str> = log.lines().collect();
+                let end = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+                eprintln!("--- end of {}:\n{end}\n---", path.display());
+            }
+        }
+    }
+
     async fn wait_group(
         &self,
         group: &str,
@@ -107,11 +148,16 @@ impl<'a> Trial<'a> {
         ends: &BTreeMap<i32, i64>,
         begun: Instant,
     ) -> Result<(), String> {
+        let mut explained = false;
         loop {
             let behind = match group_positions(&self.pipeline.kafka(), group, topic).await {
                 Ok(positions) => {
                     let committed = |partition| positions.get(partition).and_then(|at| at.committed).unwrap_or(0);
-                    let behind: Vec<_> = ends.iter().filter(|(partition, end)| committed(partition) < **end).collect();
+                    let wished = |(partition, end): (&i32, &i64)| match self.held {
+                        Some((held, offset)) if held == *partition => offset.min(*end),
+                        _ => *end,
+                    };
+                    let behind: Vec<_> = ends.iter().filter(|end| committed(end.0) < wished(*end)).collect();
                     if behind.is_empty() {
                         return Ok(());
                     }
@@ -119,6 +165,11 @@ impl<'a> Trial<'a> {
                 }
                 Err(error) => error.to_string(),
             };
+            if begun.elapsed() > SLOW && !explained {
+                eprintln!("faults: {}: slow to recover: {behind}", self.row.id);
+                self.explain().await;
+                explained = true;
+            }
             if begun.elapsed() > RECOVERY {
                 return Err(behind);
             }
@@ -128,6 +179,9 @@ impl<'a> Trial<'a> {
 
     /// I4: nothing is committed that is not stored.
     pub async fn check_commits(&mut self) -> Result<()> {
+        if self.positions_hold_poison {
+            return Ok(());
+        }
         // Kafka first: what is committed now must be stored by the time that ClickHouse is asked.
         let Ok(positions) = group_positions(&self.pipeline.kafka(), "sink", Topic::ItemsClassified).await else {
             return Ok(());
@@ -161,14 +215,20 @@ impl<'a> Trial<'a> {
     pub async fn finish(mut self, sinks: &[&Sink]) -> Result<Row> {
         let topic = self.load.as_ref().map_or(Topic::ItemsClassified, |load| load.topic);
         let ends = self.load.as_ref().map(Load::ends).unwrap_or_default();
-        let ledger = self.end_load().await?;
+        let mut ledger = self.end_load().await?;
         let begun = Instant::now();
         if let Err(behind) = self.wait_committed(topic, ends).await {
             self.row.problems.push(format!("I7: {behind}"));
         }
         self.row.heal_seconds = self.row.heal_seconds.max(begun.elapsed().as_secs_f64());
         self.check_commits().await?;
+        if let Some((partition, offset)) = self.held {
+            let all = ledger.len();
+            ledger.retain(|_, entry| entry.position.0 != partition || entry.position.1 < offset);
+            self.row.notes.push(format!("{} items wait behind the held record", all - ledger.len()));
+        }
         check::items(&self.pipeline, &ledger, &mut self.row).await?;
+        check::dead_letters(&self.pipeline, &self.letters, &mut self.row).await?;
         for sink in sinks {
             let peak = sink.peak_rss_bytes().unwrap_or_default();
             if peak > SINK_MEMORY {

@@ -1,5 +1,6 @@
 //! The servers that faults are injected into: a stack of our own, whose broker also listens behind a proxy.
 
+use crate::disk_faults::SmallDisk;
 use anyhow::{Context, Result};
 use outcry_sandbox::{
     ClickHouseServer, Fault, FaultProxy, KafkaOptions, KafkaServer, Stack, StackOptions, ports::free_port,
@@ -38,17 +39,26 @@ pub struct World {
     pub seed: u64,
     /// How much.
     pub rounds: Rounds,
+    /// Where ClickHouse keeps its data, if that is a disk that can be filled.
+    pub disk: Option<SmallDisk>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
     /// Starts Kafka and ClickHouse.
     pub async fn start(seed: u64, rounds: Rounds) -> Result<Self> {
+        Self::start_on(seed, rounds, None).await
+    }
+
+    /// The same with ClickHouse on a disk of so many megabytes.
+    pub async fn start_on(seed: u64, rounds: Rounds, disk_megabytes: Option<u32>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("outcry-faults-").tempdir().context("making a folder")?;
         let (kafka_proxy, kafka) = proxied_kafka(folder.path())?;
+        let mount = |megabytes| SmallDisk::mount(&folder.path().join("clickhouse"), megabytes);
+        let disk = disk_megabytes.map(mount).transpose()?;
         let options = StackOptions { kafka, ..StackOptions::in_dir(folder.path()) };
         let stack = Stack::start(options).await?;
-        Ok(Self { stack, kafka_proxy, seed, rounds, _folder: folder })
+        Ok(Self { stack, kafka_proxy, seed, rounds, disk, _folder: folder })
     }
 
     /// For `bootstrap.servers` of what shall reach the broker through the proxy only.
