@@ -254,11 +254,11 @@ fn currency_beside(text: &str, start: usize, end: usize, attached: bool) -> Opti
 }
 
 fn word_at_end(before: &str) -> Option<(&'static str, usize)> {
-    let tail: String = before.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
-    let lower = tail.to_lowercase();
     WORDS.iter().filter(|(word, _)| word.is_ascii() && word.len() <= 4).find_map(|(word, code)| {
-        let rest = lower.strip_suffix(word)?;
-        let whole = !rest.chars().next_back().is_some_and(char::is_alphanumeric);
+        // Bytes, and not the lower case of the text: that of some letters has another length.
+        let from = before.len().checked_sub(word.len())?;
+        let whole = before.as_bytes()[from..].eq_ignore_ascii_case(word.as_bytes())
+            && !before[..from].chars().next_back().is_some_and(char::is_alphanumeric);
         whole.then_some((*code, word.len()))
     })
 }
@@ -329,6 +329,13 @@ mod tests {
             "5 eurocents?",
         ] {
             assert_eq!(sums(text, "en"), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn letters_whose_lower_case_is_shorter_do_no_harm() {
+        for text in ["\u{212A}r 12", "İ€ 12", "\u{212A} 12 \u{212A}r", "Se\u{212A}12"] {
+            sums(text, "en");
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Sums {
 const SUBJECT_FACTOR: f32 = 1.3;
 /// A long letter about a bank is full of the words of banking whatever it complains of: beyond this sum, a topic's words
 /// count for less than the problems that are named.
-const ENOUGH_OF_A_TOPIC: f32 = 6.0;
+const ENOUGH_OF_A_TOPIC: f32 = 8.0;
 const MORE_OF_A_TOPIC: f32 = 0.25;
 /// A category below this share of the first is not worth naming.
 const SECONDARY_SHARE: f32 = 0.35;
