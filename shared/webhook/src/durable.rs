@@ -24,6 +24,8 @@ use tokio::sync::Notify;
 /// Records taken from the spool to Kafka at once, and their bytes.
 const DRAIN_RECORDS: usize = 1000;
 const DRAIN_BYTES: usize = 4 * 1024 * 1024;
+/// How long the drain believes that nothing waits while the spool is in use.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where records go: Kafka, or a test's stand-in.
 pub trait Outlet: Send + Sync + 'static {
@@ -138,13 +140,14 @@ impl<O: Outlet> Durable<O> {
                 Err(_) => inner.begin_spooling("no delivery report in time"),
             }
         }
+        // A sender that hangs up drops this future at an await; the disk may have its record all the same. And even after a
+        // failure there may be something to drain: the failure may be that the spool is full.
+        let _wake = WakeTheDrain(&inner.appended);
         let bytes = parcel.encode();
         if bytes.len() > MAX_PARCEL_BYTES {
             return Err(NotDurable::TooLarge);
         }
         let stored = inner.spool.append(bytes).await.map_err(NotDurable::Full);
-        // Even after a failure there may be something to drain: the failure may be that the spool is full.
-        inner.appended.notify_one();
         if stored.is_ok() {
             ::metrics::counter!(metrics::DURABLE, "path" => "spool").increment(1);
         }
@@ -155,6 +158,15 @@ impl<O: Outlet> Durable<O> {
     pub async fn store_all(&self, parcels: impl IntoIterator<Item = Parcel>) -> Result<(), NotDurable> {
         let stored = futures::future::join_all(parcels.into_iter().map(|parcel| self.store(parcel))).await;
         stored.into_iter().collect()
+    }
+}
+
+/// Tells the drain to look, whichever way a `store` ends.
+struct WakeTheDrain<'a>(&'a Notify);
+
+impl Drop for WakeTheDrain<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
@@ -169,7 +181,7 @@ impl<O: Outlet> Inner<O> {
     async fn drain_for_ever(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
-            self.appended.notified().await;
+            self.something_to_drain().await;
             loop {
                 match self.drain_once().await {
                     Ok(0) => break,
@@ -184,6 +196,16 @@ impl<O: Outlet> Inner<O> {
                 tracing::debug!("spool.end: empty");
             }
             self.health.ready();
+        }
+    }
+
+    /// Returns when told, and while spooling now and then of itself: the spool must not stay full, and the service not ready,
+    /// because nobody said a word.
+    async fn something_to_drain(&self) {
+        while tokio::time::timeout(LOOK_AGAIN, self.appended.notified()).await.is_err() {
+            if self.spooling.load(Ordering::Acquire) {
+                return;
+            }
         }
     }
 
@@ -346,6 +368,22 @@ mod tests {
         valve.open.send_replace(true);
         until("drained", || context.health.problems().is_empty() && valve.delivered().len() == accepted).await;
         durable.store(parcel("again")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_hangs_up_leaves_nothing_behind_in_the_spool() {
+        let (folder, valve) = (tempfile::tempdir().unwrap(), Valve::new(true));
+        let (durable, context) = start(&valve, folder.path(), 1 << 20);
+        until("ready", || context.health.problems().is_empty()).await;
+        valve.open.send_replace(false);
+        let mut storing = Box::pin(durable.store(parcel("abandoned")));
+        assert!(futures::poll!(&mut storing).is_pending(), "it waits for Kafka");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        // Kafka is too late: this hands the record to the spool's thread and waits for the disk.
+        let _ = futures::poll!(&mut storing);
+        drop(storing);
+        valve.open.send_replace(true);
+        until("drained", || context.health.problems().is_empty() && valve.delivered() == ["abandoned"]).await;
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ pub struct Limits {
     pub header_deadline: Duration,
     /// From the end of the headers to the end of the body.
     pub body_deadline: Duration,
+    /// How long a peer may leave us waiting to write without taking a byte of its answer.
+    pub write_deadline: Duration,
     /// Largest body; more is answered with 413.
     pub body_bytes: usize,
     /// Largest request line and headers together.
@@ -36,6 +38,7 @@ impl Default for Limits {
         Self {
             header_deadline: Duration::from_secs(5),
             body_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(10),
             body_bytes: 256 * 1024,
             head_bytes: 32 * 1024,
             headers: 100,

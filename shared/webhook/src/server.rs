@@ -17,6 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
 
 /// A request whose head is accepted and whose body is all there.
@@ -131,12 +132,15 @@ async fn serve_connection<D: Door>(
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(respond(request, &shared).await) }
     });
+    // A peer that asks and never reads would keep its place for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(shared.limits.write_deadline));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.limits.header_deadline)
         .max_buf_size(shared.limits.head_bytes)
         .max_headers(shared.limits.headers)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

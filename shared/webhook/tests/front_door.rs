@@ -33,6 +33,8 @@ impl Door for Example {
             body if body.starts_with(b"good") => {
                 Reply::Accepted { media_type: "text/plain", body: Bytes::from(webhook.body.len().to_string()) }
             }
+            // More than the buffers of both ends hold.
+            b"flood" => Reply::Accepted { media_type: "text/plain", body: Bytes::from(vec![b'x'; 32 << 20]) },
             b"full" => Reply::Full,
             b"bad" => Reply::Invalid("no call_id".into()),
             _ => Reply::Unauthorized,
@@ -52,6 +54,7 @@ fn quick() -> Limits {
     Limits {
         header_deadline: Duration::from_millis(300),
         body_deadline: Duration::from_millis(300),
+        write_deadline: Duration::from_millis(300),
         ..Limits::default()
     }
 }
@@ -198,4 +201,31 @@ async fn a_connection_serves_many_requests_and_shutdown_lets_the_last_one_finish
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     tokio::time::timeout(Duration::from_secs(2), task).await.expect("ends promptly").unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "nobody is listening any more");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_its_answer_loses_its_place() {
+    let (address, ..) = open(Limits { connections: 1, ..quick() }).await;
+    let mut deaf = TcpStream::connect(address).await.unwrap();
+    deaf.write_all(post("/hooks/main", "", "flood").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let answer = exchange(address, post("/hooks/main", "", "good")).await;
+    assert_eq!(status(&answer), "200", "its place is free again");
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_slowly_gets_all_of_its_answer() {
+    let (address, ..) = open(quick()).await;
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(post("/hooks/main", "", "flood").as_bytes()).await.unwrap();
+    let (mut piece, mut read) = (vec![0; 4 << 20], 0);
+    loop {
+        match slow.read(&mut piece).await.unwrap() {
+            0 => break,
+            count => read += count,
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(read > 32 << 20, "{read}");
 }
