@@ -8,7 +8,7 @@ use outcry_classify::{Classifier, Scratch};
 use outcry_domain::classification::Kind;
 use outcry_kafka::{
     KafkaConfig, Outgoing, Partition, PartitionWorker, PublishError, Publisher, Record, RejectLimit, Topic, WorkerStop,
-    letter_from_record,
+    letter_from_record, read_record,
 };
 use outcry_runtime::{Clock, Context};
 use std::{
@@ -114,6 +114,22 @@ impl Worker {
         Ok(())
     }
 
+    /// What the brokers will never take goes to dead letters, read again by its offset; anything else is a new start.
+    async fn settle_failures(&self, partition: &Partition) -> Result<(), WorkerStop> {
+        for (offset, error) in partition.take_failures() {
+            if error.is_transient() {
+                return Err(self.start_again(&error));
+            }
+            let found = read_record(self.publisher.config(), &partition.topic, partition.partition, offset).await;
+            match found {
+                Ok(Some(record)) => self.reject(partition, &record, "too_large", &error.to_string()).await?,
+                Ok(None) => partition.complete(offset),
+                Err(problem) => return Err(WorkerStop::Restart(problem.to_string())),
+            }
+        }
+        Ok(())
+    }
+
     /// A delivery failed: in order again from the last complete offset, with a producer that works.
     fn start_again(&self, error: &PublishError) -> WorkerStop {
         self.publisher.renew_if_failed();
@@ -140,9 +156,7 @@ impl PartitionWorker for Worker {
                 }
                 self.handle(&partition, record, &mut room).await?;
             }
-            if let Some(error) = partition.failure() {
-                return Err(self.start_again(&error));
-            }
+            self.settle_failures(&partition).await?;
             for (kind, count) in Kind::ALL.iter().zip(&mut room.kinds) {
                 if *count > 0 {
                     ::metrics::counter!(metrics::CLASSIFIED, "kind" => kind.as_str()).increment(std::mem::take(count));

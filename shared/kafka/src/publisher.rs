@@ -306,7 +306,7 @@ fn producer(config: &KafkaConfig, client: &str) -> Result<ThreadedProducer<Repor
         // No message is ever given up by the client: who waits decides how long.
         .set("message.timeout.ms", "0")
         .set("queue.buffering.max.messages", "20000")
-        .set("queue.buffering.max.kbytes", "16384")
+        .set("queue.buffering.max.kbytes", "8192")
         .set("message.max.bytes", MAX_RECORD_BYTES.to_string());
     settings.create_with_context(Reports).map_err(|source| config.error("making a producer", source))
 }

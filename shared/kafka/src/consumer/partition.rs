@@ -3,13 +3,14 @@
 use crate::{Delivered, Frontier, PublishError, Record};
 use outcry_runtime::CancellationToken;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Progress of one assignment of a partition, shared by the poll thread, its worker and delivery reports.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     frontier: Mutex<Frontier>,
-    failure: Mutex<Option<PublishError>>,
+    failures: Mutex<Vec<(i64, PublishError)>>,
+    failed: Notify,
 }
 
 impl Progress {
@@ -33,11 +34,13 @@ pub struct Partition {
 
 impl Partition {
     /// The next records, in order; `None` when the partition is taken away or the service stops. What was handed out and
-    /// is not complete by then is read again by whoever gets the partition.
+    /// is not complete by then is read again by whoever gets the partition. Empty when a delivery failed: a worker whose
+    /// memory is full gets no records, and must hear of it all the same.
     pub async fn next(&mut self) -> Option<Vec<Record>> {
         tokio::select! {
             biased;
             () = self.revoked.cancelled() => None,
+            () = self.progress.failed.notified() => Some(Vec::new()),
             records = self.records.recv() => records,
         }
     }
@@ -62,9 +65,10 @@ impl Partition {
         Completion { progress: Arc::clone(&self.progress), offset }
     }
 
-    /// The first delivery that failed on behalf of this partition; the worker then stops with a restart.
-    pub fn failure(&self) -> Option<PublishError> {
-        self.progress.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Deliveries on behalf of this partition that failed since the last call, with the offsets they were for. What may
+    /// pass is a reason to start again; what can never be delivered is a reason for a dead letter.
+    pub fn take_failures(&self) -> Vec<(i64, PublishError)> {
+        std::mem::take(&mut self.progress.failures.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Records handed out and not done.
@@ -90,7 +94,9 @@ impl Completion {
         match outcome {
             Ok(_) => self.done(),
             Err(error) => {
-                self.progress.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                let mut failures = self.progress.failures.lock().unwrap_or_else(PoisonError::into_inner);
+                failures.push((self.offset, error));
+                self.progress.failed.notify_one();
             }
         }
     }

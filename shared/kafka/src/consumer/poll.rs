@@ -1,7 +1,7 @@
 //! The poll thread.
 
 use super::{
-    ConsumerOptions, MAX_POLL_INTERVAL, Partition, PartitionWorker, WorkerStop,
+    ConsumerFailed, ConsumerOptions, MAX_POLL_INTERVAL, Partition, PartitionWorker, WorkerStop,
     partition::Progress,
     rebalance::{Assigned, Position, Rebalances},
 };
@@ -25,6 +25,8 @@ use std::{
 const POLL: Duration = Duration::from_millis(50);
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
 const MOST_RECORDS_A_ROUND: usize = 2000;
+/// Beyond the allowance at most this much more is taken in before a partition is paused.
+const MOST_BYTES_A_ROUND: usize = 2 * 1024 * 1024;
 /// A member that was given nothing by then is a spare.
 const SPARE_AFTER: Duration = Duration::from_secs(30);
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -63,6 +65,7 @@ pub(super) struct Poller<W> {
     started: Instant,
     next_report: Instant,
     trouble_until: Option<Instant>,
+    fatal: Option<anyhow::Error>,
 }
 
 impl<W: PartitionWorker> Poller<W> {
@@ -84,7 +87,7 @@ impl<W: PartitionWorker> Poller<W> {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.max.messages.kbytes", "4096")
             .set("queued.min.messages", "20000")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.max.bytes", (16 * 1024 * 1024).to_string())
@@ -118,6 +121,7 @@ impl<W: PartitionWorker> Poller<W> {
             started: Instant::now(),
             next_report: Instant::now(),
             trouble_until: None,
+            fatal: None,
         })
     }
 
@@ -136,7 +140,12 @@ impl<W: PartitionWorker> Poller<W> {
             self.heartbeat.beat();
             self.poll_round();
             self.start_newcomers();
-            self.hand_over();
+            if self.hand_over() {
+                self.balance_memory();
+            }
+            if let Some(error) = self.fatal.take() {
+                break Err(error);
+            }
             let now = Instant::now();
             if now >= next_housekeeping {
                 next_housekeeping = now + HOUSEKEEPING;
@@ -157,8 +166,8 @@ impl<W: PartitionWorker> Poller<W> {
     /// Takes in what is there, up to a bound, and waits only when there is nothing.
     fn poll_round(&mut self) {
         let mut wait = POLL;
-        let (mut taken, mut trouble) = (0, None);
-        while taken < MOST_RECORDS_A_ROUND {
+        let (mut taken, mut bytes, mut trouble) = (0, 0, None);
+        while taken < MOST_RECORDS_A_ROUND && bytes < MOST_BYTES_A_ROUND {
             let polled = self.consumer.poll(wait);
             // A partition may go and come back within one round. Records of before would hide those that are read again.
             for gone in self.consumer.context().gone.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -169,6 +178,7 @@ impl<W: PartitionWorker> Poller<W> {
                 Some(Ok(message)) => {
                     let position = take(&message, &mut self.topics);
                     let record = Record::copy(&message, position.0.clone());
+                    bytes += record.size();
                     self.batches.entry(position).or_default().push(record);
                     taken += 1;
                     wait = Duration::ZERO;
@@ -190,6 +200,12 @@ impl<W: PartitionWorker> Poller<W> {
     }
 
     fn report(&mut self, error: &RdKafkaError) {
+        if matches!(error, RdKafkaError::MessageConsumptionFatal(_)) {
+            self.fatal = Some(anyhow::Error::new(ConsumerFailed(format!(
+                "the consumer {} failed for good: {error}. If another replica runs with the same kafka.instance_id, give each its own",
+                self.options.group
+            ))));
+        }
         let advice = match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 "a topic is missing: create the topics with `outcry migrate`"
@@ -243,23 +259,45 @@ impl<W: PartitionWorker> Poller<W> {
         };
         let worker = Arc::clone(&self.worker);
         let task = self.runtime.spawn(async move { worker.work(partition).await });
-        Assigned { progress, revoked, sender, task, paused: false, held: false, committed, restart_at: None }
+        Assigned {
+            progress,
+            revoked,
+            sender,
+            task,
+            paused: false,
+            held: false,
+            committed,
+            restart_at: None,
+            went_back_to: None,
+        }
     }
 
-    fn hand_over(&mut self) {
-        let assigned = self.consumer.context().assigned();
-        for (position, mut batch) in self.batches.drain() {
+    /// `true` if there was anything to hand over.
+    fn hand_over(&mut self) -> bool {
+        let any = !self.batches.is_empty();
+        let mut assigned = self.consumer.context().assigned();
+        for (position, batch) in self.batches.drain() {
             // Records of a partition that went meanwhile are read by its next owner.
-            let Some(partition) = assigned.get(&position) else { continue };
+            let Some(partition) = assigned.get_mut(&position) else { continue };
             if partition.held || partition.restart_at.is_some() {
                 continue;
             }
             let mut frontier = partition.progress.frontier();
-            batch.retain(|record| frontier.hand_out(record.offset, record.size()));
+            let first_behind = batch.iter().position(|record| !frontier.hand_out(record.offset, record.size()));
             drop(frontier);
+            if let Some(index) = first_behind {
+                // The topic was created again, or its log was cut: offsets mean other records now.
+                let offset = batch[index].offset;
+                tracing::error!(topic = %position.0, partition = position.1, offset, "the log went back; starting over from there");
+                partition.went_back_to = Some(offset);
+                partition.restart_at = Some(Instant::now());
+                partition.revoked.cancel();
+                continue;
+            }
             // A worker that ended is found by housekeeping, which seeks back to the frontier.
             let _ = partition.sender.send(batch);
         }
+        any
     }
 
     fn look_after_workers(&mut self, now: Instant) -> anyhow::Result<()> {
@@ -319,7 +357,10 @@ impl<W: PartitionWorker> Poller<W> {
             let assigned = self.consumer.context().assigned();
             let Some(partition) = assigned.get(position) else { return };
             let frontier = partition.progress.frontier();
-            (frontier.lowest_outstanding().or(partition.committed), partition.committed)
+            match partition.went_back_to {
+                Some(offset) => (Some(offset), None),
+                None => (frontier.lowest_outstanding().or(partition.committed), partition.committed),
+            }
         };
         let offset = rewind.map_or(Offset::Beginning, Offset::Offset);
         if let Err(error) = self.consumer.seek(&position.0, position.1, offset, Duration::from_secs(10)) {
@@ -374,8 +415,7 @@ impl<W: PartitionWorker> Poller<W> {
         let mut offsets = TopicPartitionList::new();
         let mut advanced = Vec::new();
         for ((topic, number), partition) in self.consumer.context().assigned().iter() {
-            let committable = partition.progress.frontier().committable();
-            let Some(offset) = committable.filter(|offset| partition.committed != Some(*offset)) else { continue };
+            let Some(offset) = partition.committable() else { continue };
             if offsets.add_partition_offset(topic, *number, Offset::Offset(offset)).is_ok() {
                 advanced.push(((topic.clone(), *number), offset));
             }

@@ -26,6 +26,18 @@ pub(crate) struct Assigned {
     pub(crate) held: bool,
     pub(crate) committed: Option<i64>,
     pub(crate) restart_at: Option<Instant>,
+    /// The log went back to this offset: what the worker knows of it is void.
+    pub(crate) went_back_to: Option<i64>,
+}
+
+impl Assigned {
+    /// What to commit, if that is news.
+    pub(crate) fn committable(&self) -> Option<i64> {
+        if self.went_back_to.is_some() {
+            return None;
+        }
+        self.progress.frontier().committable().filter(|offset| self.committed != Some(*offset))
+    }
 }
 
 /// What the callbacks share with the poll loop; both run on the same thread, the lock is for the compiler.
@@ -60,8 +72,7 @@ impl Rebalances {
                 tracing::error!(%topic, partition = *number, "a worker did not let go of its partition in time and was stopped");
                 partition.task.abort();
             }
-            let committable = partition.progress.frontier().committable();
-            if let Some(offset) = committable.filter(|offset| partition.committed != Some(*offset)) {
+            if let Some(offset) = partition.committable() {
                 // The list grows by a partition that is not in it yet: there is nothing to refuse.
                 let _ = offsets.add_partition_offset(topic, *number, Offset::Offset(offset));
             }
@@ -88,7 +99,11 @@ impl ConsumerContext for Rebalances {
         let kind = if lost { "lost" } else { "revoked" };
         ::metrics::counter!(metrics::REBALANCES, "group" => self.group.clone(), "kind" => kind).increment(1);
         tracing::info!(group = self.group, partitions = list.count(), kind, "partitions go");
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(positions(list));
+        let gone = positions(list);
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        newcomers.retain(|(position, _)| !gone.contains(position));
+        drop(newcomers);
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
         let offsets = self.let_go(&positions(list));
         if lost || offsets.count() == 0 {
             return;
@@ -102,6 +117,10 @@ impl ConsumerContext for Rebalances {
         let Rebalance::Assign(list) = rebalance else { return };
         ::metrics::counter!(metrics::REBALANCES, "group" => self.group.clone(), "kind" => "assigned").increment(1);
         tracing::info!(group = self.group, partitions = list.count(), "partitions come");
+        // A pause outlives the assignment inside librdkafka, and we begin with the memory of none.
+        if let Err(error) = consumer.resume(list) {
+            tracing::warn!(group = self.group, %error, "resuming the partitions that come");
+        }
         let mut asked = TopicPartitionList::new();
         for (topic, partition) in positions(list) {
             asked.add_partition(&topic, partition);
