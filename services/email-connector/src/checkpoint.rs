@@ -2,9 +2,11 @@
 
 use outcry_domain::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
 
-/// More separate runs of UIDs than this are joined from below; what lies under them is taken as seen.
-const MAX_RANGES: usize = 500;
+/// Beyond this many separate runs of UIDs the lowest are forgotten: a sweep that comes upon them reads them again, which
+/// is harmless. The runs of what a sweep looks at fit by far: it takes a hole after every mail, for ten thousand mails.
+const MAX_RANGES: usize = 10_000;
 
 /// Gaps beyond this many are counted, not named.
 const MAX_GAPS: usize = 1000;
@@ -15,9 +17,9 @@ const MAX_GAPS: usize = 1000;
 pub(crate) struct Checkpoint {
     /// UIDs mean nothing under another value.
     pub uidvalidity: u32,
-    /// The highest UID that was handed on (or is a gap).
+    /// Everything that was listed up to this UID was handed on, or is a gap, or is gone.
     pub last_uid: u32,
-    /// UIDs that were handed on.
+    /// UIDs that were handed on; of the low ones only some.
     pub seen: UidSet,
     /// UIDs that the server lists and does not deliver.
     pub gaps: Vec<Gap>,
@@ -25,6 +27,38 @@ pub(crate) struct Checkpoint {
     pub covered_until: Timestamp,
     /// Windows that were told with something missing.
     pub open_windows: Vec<OpenWindow>,
+    /// The folder was another one before; what it held then is here again.
+    pub reread: Option<Reread>,
+    /// The present listing, as far as `last_uid` did not pass it.
+    #[serde(skip)]
+    ahead: VecDeque<u32>,
+    /// Those of `ahead` that are not settled.
+    #[serde(skip)]
+    open: BTreeSet<u32>,
+}
+
+/// A folder whose UIDVALIDITY changed: restored, migrated or made anew. Not every server keeps INTERNALDATE then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Reread {
+    /// When we noticed.
+    pub noticed_at: Timestamp,
+    /// Everything up to here had been read before.
+    pub covered_until: Timestamp,
+    /// The highest UID that our first look found.
+    pub listed_until: Option<u32>,
+}
+
+impl Reread {
+    /// The mail was in the folder before we noticed, or was moved there later by a server that keeps INTERNALDATE.
+    pub fn concerns(&self, uid: u32, internal_date: Option<Timestamp>) -> bool {
+        self.listed_until.is_some_and(|last| uid <= last) || internal_date.is_some_and(|date| date < self.noticed_at)
+    }
+
+    /// Written and received after all that had been read before: it is new, and waits for its first answer.
+    pub fn is_news(&self, occurred_at: Timestamp, received_at: Timestamp) -> bool {
+        !self.covered_until.is_unknown() && occurred_at.min(received_at) > self.covered_until
+    }
 }
 
 /// A mail that could not be had.
@@ -49,19 +83,52 @@ impl Checkpoint {
         Self { uidvalidity, ..Self::default() }
     }
 
+    /// The same folder under another UIDVALIDITY, where nothing that was known of UIDs holds.
+    pub fn begun_again(&self, uidvalidity: u32, noticed_at: Timestamp) -> Self {
+        let covered_until = self.covered_until;
+        let reread = Some(Reread { noticed_at, covered_until, listed_until: None });
+        Self { covered_until, reread, ..Self::fresh(uidvalidity) }
+    }
+
+    /// What the server lists above `last_uid`, ascending. What was settled before a connection broke stays so.
+    pub fn note_listed(&mut self, uids: &[u32]) {
+        self.ahead = uids.iter().copied().collect();
+        self.open = uids.iter().copied().filter(|uid| !self.seen.contains(*uid) && !self.is_gap(*uid)).collect();
+        self.advance();
+    }
+
+    /// UIDs of the listing that are still to be read, ascending.
+    pub fn unsettled(&self) -> Vec<u32> {
+        self.open.iter().copied().collect()
+    }
+
+    fn settle(&mut self, uid: u32) {
+        if self.open.remove(&uid) {
+            self.advance();
+        }
+    }
+
+    /// The place moves over what is settled and never over what is not: the next session looks only above it.
+    fn advance(&mut self) {
+        while let Some(uid) = self.ahead.front().copied().filter(|uid| !self.open.contains(uid)) {
+            self.last_uid = self.last_uid.max(uid);
+            self.ahead.pop_front();
+        }
+    }
+
     /// The mail is with the broker.
     pub fn note_seen(&mut self, uid: u32) {
         self.seen.insert(uid);
-        self.last_uid = self.last_uid.max(uid);
         self.gaps.retain(|gap| gap.uid != uid);
+        self.settle(uid);
     }
 
     /// The mail cannot be had now; later sweeps ask again.
     pub fn note_gap(&mut self, uid: u32, reason: &str) {
-        self.last_uid = self.last_uid.max(uid);
         if self.gaps.len() < MAX_GAPS && !self.is_gap(uid) {
             self.gaps.push(Gap { uid, reason: reason.to_owned() });
         }
+        self.settle(uid);
     }
 
     /// The mail is no longer in the folder: nothing is missing.
@@ -102,9 +169,13 @@ impl UidSet {
             (false, false) => self.0.insert(position, (uid, uid)),
         }
         if self.0.len() > MAX_RANGES {
-            self.0[1].0 = 1;
             self.0.remove(0);
         }
+    }
+
+    /// Nobody will ask about UIDs below this one.
+    pub fn forget_below(&mut self, uid: u32) {
+        self.0.retain(|(_, last)| *last >= uid);
     }
 }
 
@@ -112,7 +183,6 @@ impl UidSet {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     proptest! {
         #[test]
@@ -130,22 +200,92 @@ mod tests {
     }
 
     #[test]
-    fn a_set_with_many_holes_stays_small() {
+    fn a_set_with_many_holes_stays_small_and_claims_nothing_that_was_not_put_in() {
         let mut set = UidSet::default();
-        for uid in (1..10_000).step_by(2) {
+        let highest = 4 * u32::try_from(MAX_RANGES).unwrap() + 1;
+        for uid in (1..=highest).step_by(2) {
             set.insert(uid);
         }
         assert_eq!(set.0.len(), MAX_RANGES);
-        assert!(set.contains(2) && set.contains(9_999) && !set.contains(9_998));
+        assert!((1..=highest).all(|uid| uid % 2 == 1 || !set.contains(uid)));
+        assert!(!set.contains(1) && set.contains(highest), "the lowest are forgotten");
+    }
+
+    #[test]
+    fn what_no_sweep_asks_about_is_forgotten() {
+        let mut set = UidSet::default();
+        for uid in [1, 2, 5, 6, 7, 9] {
+            set.insert(uid);
+        }
+        set.forget_below(6);
+        assert_eq!(set.0, [(5, 7), (9, 9)]);
     }
 
     #[test]
     fn a_gap_that_arrives_is_closed() {
         let mut checkpoint = Checkpoint::fresh(1);
+        checkpoint.note_listed(&[7]);
         checkpoint.note_gap(7, "NIL");
         assert_eq!(checkpoint.last_uid, 7);
         assert!(checkpoint.is_gap(7) && !checkpoint.seen.contains(7));
         checkpoint.note_seen(7);
         assert!(checkpoint.gaps.is_empty() && checkpoint.seen.contains(7));
+    }
+
+    #[test]
+    fn the_place_stays_below_what_is_listed_and_not_settled() {
+        let mut checkpoint = Checkpoint::fresh(1);
+        checkpoint.note_listed(&[10, 20, 5000, 9000]);
+        checkpoint.note_expunged(9000);
+        checkpoint.note_gap(20, "NIL");
+        assert_eq!((checkpoint.last_uid, checkpoint.unsettled()), (0, vec![10, 5000]));
+        checkpoint.note_seen(10);
+        assert_eq!(checkpoint.last_uid, 20);
+        // The connection breaks, and the process ends: the next one asks for what is missing and nothing else.
+        let saved = serde_json::to_vec(&checkpoint).unwrap();
+        let mut checkpoint: Checkpoint = serde_json::from_slice(&saved).unwrap();
+        checkpoint.note_listed(&[5000, 9000, 9001]);
+        assert_eq!(checkpoint.unsettled(), [5000, 9001]);
+        checkpoint.note_seen(5000);
+        assert_eq!(checkpoint.last_uid, 9000);
+        checkpoint.note_seen(9001);
+        assert_eq!(checkpoint.last_uid, 9001);
+    }
+
+    proptest! {
+        #[test]
+        fn the_place_is_never_above_an_unsettled_mail(
+            listed in prop::collection::btree_set(1u32..200, 1..60),
+            settled in prop::collection::vec((any::<prop::sample::Index>(), 0..3), 0..120),
+        ) {
+            let listed: Vec<u32> = listed.into_iter().collect();
+            let mut open: BTreeSet<u32> = listed.iter().copied().collect();
+            let mut checkpoint = Checkpoint::fresh(1);
+            checkpoint.note_listed(&listed);
+            for (index, how) in settled {
+                let uid = listed[index.index(listed.len())];
+                open.remove(&uid);
+                match how {
+                    0 => checkpoint.note_seen(uid),
+                    1 => checkpoint.note_gap(uid, "NIL"),
+                    _ => checkpoint.note_expunged(uid),
+                }
+                let below = |uid: &&u32| open.first().is_none_or(|lowest| *uid < lowest);
+                prop_assert_eq!(checkpoint.last_uid, listed.iter().take_while(below).last().copied().unwrap_or(0));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_a_migration_is_told_from_what_came_after() {
+        let at = Timestamp::from_seconds;
+        let reread = Reread { noticed_at: at(1000), covered_until: at(500), listed_until: Some(7) };
+        assert!(reread.concerns(7, Some(at(2000))), "our first look found it, whatever the server's clock says");
+        assert!(reread.concerns(8, Some(at(999))), "the migration goes on");
+        assert!(!reread.concerns(8, Some(at(1000))) && !reread.concerns(8, None));
+        assert!(reread.is_news(at(501), at(900)), "it came in while nobody read");
+        assert!(!reread.is_news(at(400), at(900)) && !reread.is_news(at(900), at(500)));
+        assert!(!reread.is_news(Timestamp::UNKNOWN, at(900)));
+        assert!(!Reread { covered_until: Timestamp::UNKNOWN, ..reread }.is_news(at(501), at(900)));
     }
 }

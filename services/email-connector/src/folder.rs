@@ -187,7 +187,7 @@ impl Folder {
                     folder = self.name,
                     "UIDVALIDITY changed; reading the folder again"
                 );
-                Checkpoint { covered_until: saved.covered_until, ..Checkpoint::fresh(uidvalidity) }
+                saved.begun_again(uidvalidity, self.producer.now())
             }
             (Some(uidvalidity), None) => Checkpoint::fresh(uidvalidity),
             (None, _) => {

@@ -111,6 +111,56 @@ async fn mail_that_appears_below_the_highest_uid_is_found_by_the_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_moved_away_does_not_take_along_those_below_it_that_are_not_read_yet() {
+    let uids = [10, 5000, 9000];
+    let server = ScriptedServer::start(uids.map(|uid| (uid, message(uid as usize)))).await;
+    server.fault(9000, Fault::Vanishes);
+    server.fault(10, Fault::CutInBody(1));
+    let connector = Connector::new(&server.settings("")).await;
+    let run = connector.start();
+    let items = items_until(&connector, 2).await;
+    run.stop().await;
+    assert_eq!(numbers(&items), ["Order 10", "Order 5000"].map(str::to_owned).into(), "they were jumped over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_migrated_is_read_again_as_the_past_that_it_is() {
+    let server = ScriptedServer::start(mails(1..=3)).await;
+    let connector = Connector::new(&server.settings("poll_interval_seconds = 1\nidle = false")).await;
+    let run = connector.start();
+    items_until(&connector, 3).await;
+    connector.wait_for_health("").await;
+    run.stop().await;
+    // The new server keeps no INTERNALDATE.
+    server.moved(2, " 5-Mar-2026 09:00:00 +0000");
+    let run = connector.start();
+    let again = |items: &[Item]| items.iter().filter(|item| in_folder(item, 2)).count() >= 3;
+    let items: Vec<Item> = connector.read_until(Topic::ItemsRaw, again).await;
+    assert_eq!(items.len(), 6, "three, and the same three once more");
+    for item in items.iter().filter(|item| in_folder(item, 2)) {
+        assert!(item.origin.backfill, "it would be acknowledged again");
+        assert_eq!(item.received_at, "2026-03-05T09:00:00Z".parse().unwrap());
+        assert_eq!(item.effective_at, "2026-03-02T10:00:00Z".parse().unwrap(), "it is not of the day of the migration");
+    }
+    run.stop().await;
+    // The migration goes on after our first look, and new mail comes in: told apart by when they came in.
+    let run = connector.start();
+    server.internal_date(5, "01-Jan-2099 00:00:00 +0000");
+    server.arrive(4, message(4));
+    server.arrive(5, message(5));
+    let items = items_until(&connector, 5).await;
+    run.stop().await;
+    let backfill =
+        |subject: &str| items.iter().any(|item| item.subject.as_deref() == Some(subject) && item.origin.backfill);
+    assert!(backfill("Order 4"), "the checkpoint forgot that the folder was moved");
+    assert!(!backfill("Order 5"), "new mail is no past");
+}
+
+fn in_folder(item: &Item, uidvalidity: u32) -> bool {
+    item.origin.location.as_deref().is_some_and(|place| place.contains(&format!("UIDVALIDITY={uidvalidity};")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_uidvalidity_is_read_and_coverage_says_so() {
     let server = ScriptedServer::start(mails(1..=3)).await;
     server.without_uidvalidity();

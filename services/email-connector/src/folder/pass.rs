@@ -50,7 +50,12 @@ impl Folder {
         }
         // "n:*" always names the last mail, even below n (RFC 3501, 6.4.8).
         let uids: Vec<u32> = connection.search(&criteria).await?.into_iter().filter(|uid| *uid >= next).collect();
-        self.take(connection, &uids).await?;
+        if let Some(reread) = &mut self.place().reread {
+            reread.listed_until.get_or_insert(uids.last().copied().unwrap_or(0));
+        }
+        self.place().note_listed(&uids);
+        let unsettled = self.place().unsettled();
+        self.take(connection, &unsettled).await?;
         if self.context.shutdown.is_cancelled() {
             return Ok(());
         }
@@ -82,7 +87,8 @@ impl Folder {
         missing.extend(self.place().gaps.iter().map(|gap| gap.uid).collect::<Vec<_>>());
         missing.sort_unstable();
         missing.dedup();
-        missing.retain(|uid| !self.place().seen.contains(*uid));
+        // What is above is for the next pass, which lists all of it: not only what is dated of these days.
+        missing.retain(|uid| *uid <= last && !self.place().seen.contains(*uid));
         for uid in &missing {
             self.tries.remove(uid);
         }
@@ -91,13 +97,16 @@ impl Folder {
             return Ok(());
         }
         for (day, end) in [(yesterday, today), (today, today.saturating_add(1.day()))] {
-            let listed = connection.search(&format!("ON {}", day.strftime("%-d-%b-%Y"))).await?;
+            let mut listed = connection.search(&format!("ON {}", day.strftime("%-d-%b-%Y"))).await?;
+            listed.retain(|uid| *uid <= last);
             let missing = listed.iter().copied().filter(|uid| self.place().is_gap(*uid)).collect();
             let window =
                 Window { start: midnight(day), end: midnight(end), listed: listed.len() as u64, missing, note: None };
             self.tell(window).await?;
         }
         self.tell_open_windows().await?;
+        let looked_at = last.saturating_sub(SWEPT_UIDS).min(recent.first().copied().unwrap_or(u32::MAX));
+        self.place().seen.forget_below(looked_at);
         self.save(true).await
     }
 
@@ -149,15 +158,18 @@ impl Folder {
                 Err(error) if error.leaves_connection() => self.describe_singly(connection, group).await?,
                 listed => listed?,
             };
-            for uid in group.iter().filter(|uid| listed.binary_search_by_key(uid, |mail| &mail.uid).is_err()) {
-                self.settle_absent(connection, *uid).await?;
-            }
             for batch in batches(&listed, self.mailbox.config.max_message_bytes, self.careful_until) {
                 if self.context.shutdown.is_cancelled() {
                     return self.save(true).await;
                 }
                 self.take_batch(connection, batch).await?;
                 self.save(false).await?;
+            }
+            for uid in group.iter().filter(|uid| listed.binary_search_by_key(uid, |mail| &mail.uid).is_err()) {
+                if self.context.shutdown.is_cancelled() {
+                    return self.save(true).await;
+                }
+                self.settle_absent(connection, *uid).await?;
             }
         }
         Ok(())
@@ -280,8 +292,8 @@ impl Folder {
 
     async fn hand_on(&mut self, arrived: Vec<Arrived>) -> Result<(), ImapError> {
         let uids: Vec<u32> = arrived.iter().map(|mail| mail.listed.uid).collect();
-        let uidvalidity = self.place().uidvalidity;
-        self.producer.produce(uidvalidity, arrived).await?;
+        let (uidvalidity, reread) = (self.place().uidvalidity, self.place().reread);
+        self.producer.produce(uidvalidity, reread, arrived).await?;
         for uid in uids {
             self.tries.remove(&uid);
             self.place().note_seen(uid);

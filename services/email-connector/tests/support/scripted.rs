@@ -24,6 +24,8 @@ pub enum Fault {
     Refused,
     /// A response that is not IMAP, then nothing.
     Garbage(u32),
+    /// Someone moves it away between SEARCH and the question for its size.
+    Vanishes,
 }
 
 #[derive(Default)]
@@ -31,6 +33,9 @@ struct State {
     mails: BTreeMap<u32, Vec<u8>>,
     faults: HashMap<u32, Fault>,
     uidvalidity: Option<u32>,
+    /// INTERNALDATE of all that have none of their own.
+    internal_date: String,
+    internal_dates: HashMap<u32, String>,
     starttls: bool,
     /// Mail that arrives while FETCH is answered, announced in that answer and never again.
     arrives_during_fetch: Option<(u32, Vec<u8>)>,
@@ -51,6 +56,7 @@ impl ScriptedServer {
         let state = Arc::new(Mutex::new(State {
             mails: mails.into_iter().collect(),
             uidvalidity: Some(1),
+            internal_date: " 2-Mar-2026 10:00:00 +0000".into(),
             ..State::default()
         }));
         let arrivals = Arc::new(Notify::new());
@@ -101,6 +107,17 @@ impl ScriptedServer {
         self.state.lock().unwrap().uidvalidity = None;
     }
 
+    /// The folder is another one from the next EXAMINE on, and its mails came in at `internal_date`.
+    pub fn moved(&self, uidvalidity: u32, internal_date: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.uidvalidity = Some(uidvalidity);
+        state.internal_date = internal_date.to_owned();
+    }
+
+    pub fn internal_date(&self, uid: u32, internal_date: &str) {
+        self.state.lock().unwrap().internal_dates.insert(uid, internal_date.to_owned());
+    }
+
     pub fn arrives_during_fetch(&self, uid: u32, raw: Vec<u8>) {
         self.state.lock().unwrap().arrives_during_fetch = Some((uid, raw));
     }
@@ -141,7 +158,7 @@ async fn answer(state: &Mutex<State>, line: &str, write: &mut OwnedWriteHalf, id
             state.uidvalidity.map(|value| format!("* OK [UIDVALIDITY {value}] valid\r\n")).unwrap_or_default();
         format!("* {} EXISTS\r\n{validity}{tag} OK [READ-ONLY] done\r\n", state.mails.len()).into_bytes()
     } else if upper.starts_with("UID SEARCH") {
-        let found: Vec<String> = matching(&state.lock().unwrap().mails, &upper).iter().map(u32::to_string).collect();
+        let found: Vec<String> = matching(&state.lock().unwrap(), &upper).iter().map(u32::to_string).collect();
         format!("* SEARCH {}\r\n{tag} OK\r\n", found.join(" ")).into_bytes()
     } else if upper.starts_with("IDLE") {
         *idle = Some(tag.to_owned());
@@ -156,14 +173,30 @@ async fn answer(state: &Mutex<State>, line: &str, write: &mut OwnedWriteHalf, id
     write.write_all(&output).await.is_ok()
 }
 
-fn matching(mails: &BTreeMap<u32, Vec<u8>>, command: &str) -> Vec<u32> {
-    let Some(set) = command.split_whitespace().nth(2 + usize::from(command.starts_with("UID SEARCH UID"))) else {
-        return Vec::new();
-    };
-    if !command.starts_with("UID SEARCH UID") {
-        return mails.keys().copied().collect();
+impl State {
+    fn internal_date(&self, uid: u32) -> &str {
+        self.internal_dates.get(&uid).unwrap_or(&self.internal_date)
     }
-    wanted(mails, set)
+}
+
+/// `UID set`, `SINCE date` and `ON date`, alone or together.
+fn matching(state: &State, command: &str) -> Vec<u32> {
+    let words: Vec<&str> = command.split_whitespace().skip(2).collect();
+    let day = |text: &str| jiff::civil::Date::strptime("%d-%b-%Y", text.trim()).unwrap();
+    let mut found: Vec<u32> = state.mails.keys().copied().collect();
+    for pair in words.chunks(2) {
+        let listed = |uid: &u32| day(state.internal_date(*uid).trim().split(' ').next().unwrap());
+        match pair {
+            ["UID", set] => {
+                let wanted = wanted(&state.mails, set);
+                found.retain(|uid| wanted.contains(uid));
+            }
+            ["SINCE", date] => found.retain(|uid| listed(uid) >= day(date)),
+            ["ON", date] => found.retain(|uid| listed(uid) == day(date)),
+            other => panic!("the connector searches for {other:?}"),
+        }
+    }
+    found
 }
 
 fn wanted(mails: &BTreeMap<u32, Vec<u8>>, set: &str) -> Vec<u32> {
@@ -184,11 +217,13 @@ fn fetched(state: &mut State, tag: &str, command: &str) -> (Vec<u8>, bool) {
     let mut output = Vec::new();
     if !command.contains("BODY.PEEK[") {
         for uid in uids {
+            if state.faults.get(&uid) == Some(&Fault::Vanishes) {
+                state.mails.remove(&uid);
+                continue;
+            }
+            let date = state.internal_date(uid).to_owned();
             let size = state.mails[&uid].len();
-            output.extend(
-                format!("* {uid} FETCH (UID {uid} RFC822.SIZE {size} INTERNALDATE \" 2-Mar-2026 10:00:00 +0000\")\r\n")
-                    .bytes(),
-            );
+            output.extend(format!("* {uid} FETCH (UID {uid} RFC822.SIZE {size} INTERNALDATE \"{date}\")\r\n").bytes());
         }
         output.extend(format!("{tag} OK\r\n").bytes());
         return (output, true);
