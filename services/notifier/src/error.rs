@@ -9,7 +9,10 @@ pub enum SendError {
     /// The mail server refuses this mail for good; sending it again is no use.
     #[error("the mail server refused it: {0}")]
     Refused(String),
-    /// Not now: no connection, a time-out, a 4xx answer, or credentials that are not accepted.
+    /// Not this mail, not now: a 4xx answer, as to a full mailbox or from a greylist. Other mails may pass.
+    #[error("the mail server puts it off: {0}")]
+    PutOff(String),
+    /// Nothing now: no connection, a time-out, 421 or 454, or credentials that are not accepted.
     #[error("the mail server does not take mail now: {0}; check notifier.smtp if this lasts")]
     Deferred(String),
 }
@@ -20,6 +23,7 @@ impl SendError {
         match self {
             Self::Unwritable(_) => "unwritable",
             Self::Refused(_) => "refused",
+            Self::PutOff(_) => "put_off",
             Self::Deferred(_) => "deferred",
         }
     }

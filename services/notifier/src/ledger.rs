@@ -20,12 +20,22 @@ const RESERVED_FOR: Duration = Duration::from_secs(180);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a mail was sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// A receipt to the customer.
     Receipt,
     /// An alert to our people.
     Alert,
+}
+
+impl Purpose {
+    /// Low-cardinality name for metrics.
+    pub fn metric_label(self) -> &'static str {
+        match self {
+            Self::Receipt => "receipt",
+            Self::Alert => "alert",
+        }
+    }
 }
 
 /// A mail that was sent.

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod message;
 pub mod metrics;
 pub mod notify;
+pub mod patience;
 pub mod smtp;
 pub mod template;
 #[cfg(test)]

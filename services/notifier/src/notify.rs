@@ -5,13 +5,14 @@ use crate::{
     decide::{self, Acknowledge},
     error::SendError,
     ledger::{Ledger, Permit, Purpose, Sent},
-    message::{self, Acknowledgement},
+    message::{self, Acknowledgement, Outgoing},
     metrics,
+    patience::Patience,
     smtp::Mailer,
     template::{self, Templates},
 };
 use lettre::message::Mailbox;
-use outcry_domain::{Brand, ClassifiedItem, SCHEMA_VERSION};
+use outcry_domain::{Brand, CaseId, ClassifiedItem, SCHEMA_VERSION};
 use outcry_kafka::{Outcome, Publisher, Record, Topic};
 use outcry_runtime::{Component, Context};
 use serde::Deserialize;
@@ -30,6 +31,7 @@ pub struct Notify {
     mailer: Option<Mailer>,
     templates: Templates,
     ledger: Ledger,
+    patience: Patience,
     publisher: Publisher,
     context: Context,
     component: Component,
@@ -63,6 +65,7 @@ impl Notify {
             settings: config.notifier,
             brands: config.brands,
             ledger,
+            patience: Patience::default(),
             publisher,
             context: context.clone(),
             component,
@@ -136,8 +139,9 @@ impl Notify {
             };
             if let Err(error) = result {
                 self.ledger.release(Purpose::Receipt, item.case_id, sending);
-                return self.not_sent(classified, &error);
+                return self.not_sent(Purpose::Receipt, item.case_id, &error);
             }
+            self.patience.forget(Purpose::Receipt, item.case_id);
             self.component.ready();
             // From here to the record below, a crash sends this mail again.
             if let Err(error) = self.ledger.record(Purpose::Receipt, item.case_id, sent).await {
@@ -188,14 +192,12 @@ impl Notify {
             evidence.iter().filter(|span| span.axis == "urgency").map(|span| span.signal.clone()).collect();
         signals.dedup();
         let category = classified.classification.category.label.as_str();
-        let result = match message::alert(item, category, &signals, from, &self.duty) {
-            Ok(mail) => mailer.send(&mail).await,
-            Err(error) => Err(error),
-        };
+        let result = self.send_alert(mailer, |to| message::alert(item, category, &signals, from, to)).await;
         if let Err(error) = result {
             self.ledger.release(Purpose::Alert, item.case_id, sending);
-            return self.not_sent(classified, &error);
+            return self.not_sent(Purpose::Alert, item.case_id, &error);
         }
+        self.patience.forget(Purpose::Alert, item.case_id);
         self.component.ready();
         ::metrics::counter!(metrics::ALERTED).increment(1);
         match self.ledger.record(Purpose::Alert, item.case_id, sending).await {
@@ -204,22 +206,54 @@ impl Notify {
         }
     }
 
+    /// To all at once. If the server does not take that, to each alone: one full mailbox must not keep an alert from
+    /// everybody. Sent when anybody has it.
+    async fn send_alert(
+        &self,
+        mailer: &Mailer,
+        write: impl Fn(&[Mailbox]) -> Result<Outgoing, SendError>,
+    ) -> Result<(), SendError> {
+        let mut result = mailer.send(&write(&self.duty)?).await;
+        if self.duty.len() == 1 || !matches!(result, Err(SendError::PutOff(_) | SendError::Refused(_))) {
+            return result;
+        }
+        for one in &self.duty {
+            match mailer.send(&write(std::slice::from_ref(one))?).await {
+                Ok(()) => result = Ok(()),
+                Err(error) => {
+                    ::metrics::counter!(metrics::FAILED, "outcome" => error.metric_label()).increment(1);
+                    tracing::error!(%error, "an alert did not reach one of notifier.alerts.to; the others are tried");
+                }
+            }
+        }
+        result
+    }
+
     fn sender(&self, brand: &str) -> Option<&Mailbox> {
         self.senders.get(brand).or(self.default_sender.as_ref())
     }
 
-    fn not_sent(&self, classified: &ClassifiedItem, error: &SendError) -> Outcome {
+    /// The reservation is released by now: whatever is given up here, the case's next record may try again.
+    fn not_sent(&self, purpose: Purpose, case: CaseId, error: &SendError) -> Outcome {
         ::metrics::counter!(metrics::FAILED, "outcome" => error.metric_label()).increment(1);
         match error {
             SendError::Deferred(_) => {
                 self.component.not_ready(error.to_string());
-                Outcome::Retry(error.to_string())
+                return Outcome::Retry(error.to_string());
             }
-            SendError::Refused(_) | SendError::Unwritable(_) => {
-                tracing::warn!(case.id = %classified.item.case_id, %error, "a mail was given up");
-                Outcome::Done
+            SendError::PutOff(_) => {
+                // It talks to us.
+                self.component.ready();
+                if !self.patience.ends(purpose, case) {
+                    return Outcome::Retry(error.to_string());
+                }
             }
+            SendError::Refused(_) | SendError::Unwritable(_) => self.patience.forget(purpose, case),
         }
+        let (purpose, reason) = (purpose.metric_label(), error.metric_label());
+        ::metrics::counter!(metrics::GIVEN_UP, "purpose" => purpose, "reason" => reason).increment(1);
+        tracing::error!(case.id = %case, mail.purpose = purpose, %error, "mail.given_up: write to them by another way");
+        Outcome::Done
     }
 }
 

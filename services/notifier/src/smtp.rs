@@ -60,17 +60,41 @@ impl Mailer {
     }
 }
 
-/// A 5xx speaks of this mail, unless it speaks of us: credentials and TLS are for a person to repair, and the mail waits.
 fn judge(error: &Error) -> SendError {
-    let code = error.status().map(u16::from);
-    match code {
-        Some(code @ (530 | 534 | 535 | 538)) => {
-            SendError::Deferred(format!("{code}: our credentials are not accepted"))
-        }
-        // The server's own words may repeat the address.
-        Some(code) if error.is_permanent() => SendError::Refused(format!("answer {code}")),
-        Some(code) => SendError::Deferred(format!("answer {code}")),
+    match error.status() {
+        Some(code) => judge_answer(code.into()),
         None if error.is_client() => SendError::Refused("the mail cannot be sent by this server".into()),
         None => SendError::Deferred(error.to_string()),
+    }
+}
+
+/// An answer speaks of this mail, unless it speaks of us or of the server: credentials and TLS are for a person to repair,
+/// a server that is closing (RFC 5321 §3.8) or cannot authenticate now (RFC 4954 §6) takes no other mail either.
+fn judge_answer(code: u16) -> SendError {
+    match code {
+        530 | 534 | 535 | 538 => SendError::Deferred(format!("{code}: our credentials are not accepted")),
+        421 | 432 | 454 => SendError::Deferred(format!("answer {code}")),
+        // The server's own words may repeat the address.
+        400..500 => SendError::PutOff(format!("answer {code}")),
+        500..600 => SendError::Refused(format!("answer {code}")),
+        _ => SendError::Deferred(format!("answer {code}, which is none of SMTP")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_speaks_of_this_mail_or_of_all_mail() {
+        for code in [450, 451, 452] {
+            assert!(matches!(judge_answer(code), SendError::PutOff(_)), "{code}");
+        }
+        for code in [550, 552, 554] {
+            assert!(matches!(judge_answer(code), SendError::Refused(_)), "{code}");
+        }
+        for code in [421, 454, 535, 299] {
+            assert!(matches!(judge_answer(code), SendError::Deferred(_)), "{code}");
+        }
     }
 }

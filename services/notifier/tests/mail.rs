@@ -99,6 +99,57 @@ async fn a_server_that_says_later_gets_the_mail_later_and_one_that_refuses_does_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_is_full_for_days_does_not_hold_up_those_behind_it_and_its_case_may_be_tried_again() {
+    let notifier = Notifier::new("[notifier.alerts]\nto = [\"duty@acme.example\"]\n").await;
+    let full = classified("full@shop.example", 1, "en");
+    let mut critical = classified("full@shop.example", 1, "en");
+    critical.item.item_id.0 += 1;
+    critical.classification.urgency.label = Urgency::Critical;
+    notifier.smtp.fail_next(452, 8);
+    let run = notifier.start();
+    // One case, so one partition: the second waits behind the first.
+    notifier.put(&full).await;
+    notifier.put(&critical).await;
+    let received = notifier.smtp.wait_for(2, Duration::from_secs(55)).await;
+    run.stop().await;
+    let to: Vec<_> = received.into_iter().flat_map(|mail| mail.to).collect();
+    assert_eq!(to, ["duty@acme.example", "full@shop.example"], "the alert first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_that_takes_nothing_does_not_keep_an_alert_from_the_others() {
+    let notifier = Notifier::new("[notifier.alerts]\nto = [\"left@acme.example\", \"duty@acme.example\"]\n").await;
+    let mut critical = classified("ana@shop.example", 1, "en");
+    critical.classification.urgency.label = Urgency::Critical;
+    critical.item.mail.as_mut().unwrap().bulk = true;
+    // To both, then to the first alone.
+    notifier.smtp.fail_next(550, 2);
+    let run = notifier.start();
+    notifier.put(&critical).await;
+    let received = notifier.smtp.wait_for(1, Duration::from_secs(30)).await;
+    run.stop().await;
+    assert_eq!(received[0].to, ["duty@acme.example"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_is_put_off_for_ever_does_not_hold_up_others_either() {
+    let notifier = Notifier::new("[notifier.alerts]\nto = [\"duty@acme.example\"]\n").await;
+    let mut critical = classified("ana@shop.example", 1, "en");
+    critical.classification.urgency.label = Urgency::Critical;
+    notifier.smtp.fail_next(451, 8);
+    let run = notifier.start();
+    notifier.put(&critical).await;
+    let received = notifier.smtp.wait_for(1, Duration::from_secs(55)).await;
+    let to: Vec<_> = received.into_iter().flat_map(|mail| mail.to).collect();
+    assert_eq!(to, ["ana@shop.example"], "the receipt, after the alert was given up");
+    // The case's next record alerts.
+    notifier.put(&critical).await;
+    let received = notifier.smtp.wait_for(2, Duration::from_secs(30)).await;
+    run.stop().await;
+    assert_eq!(received[1].to, ["duty@acme.example"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_critical_item_alerts_the_duty_officer_once() {
     let notifier = Notifier::new("[notifier.alerts]\nto = [\"duty@acme.example\"]\n").await;
     let mut critical: ClassifiedItem = classified("ana@shop.example", 1, "en");
