@@ -61,6 +61,18 @@ fn the_readme_tells_of_every_provider() {
     }
 }
 
+#[test]
+fn the_shipped_configuration_names_every_provider_and_every_setting_of_an_account() {
+    let shipped = read("../../deploy/config/phone-connector.toml");
+    let words: Vec<&str> = shipped.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for (name, _) in PROVIDERS {
+        assert!(words.contains(name), "{name}");
+    }
+    for key in ["secret_file", "secrets_file", "region", "timezone", "cdr_file"] {
+        assert!(shipped.contains(&format!("\n#:{key} = ")), "{key}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shell_example_is_accepted() {
     let bench = Bench::new(&json!({})).await;
