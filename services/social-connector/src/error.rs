@@ -39,11 +39,22 @@ pub enum FetchError {
         status: u16,
     },
     /// The address is wrong, or the server is not of this network.
-    #[error("{endpoint} answered {status}: check social.accounts.base_url")]
+    #[error(
+        "{endpoint} answered {status}, and not as the API does: check social.accounts.base_url and what stands before it"
+    )]
     WrongAddress {
         /// Path asked.
         endpoint: String,
         /// HTTP status.
+        status: u16,
+    },
+    /// The API itself says, in its documented form, that there is no such thing. Any other 404 is a [`Self::WrongAddress`]:
+    /// a proxy's, perhaps, while the server behind it is being replaced.
+    #[error("{endpoint} answered {status}: there is no such thing, or it is not for this token to see")]
+    NotThere {
+        /// Path asked.
+        endpoint: String,
+        /// HTTP status: 404 or 410.
         status: u16,
     },
     /// More bytes than any honest answer has.
@@ -73,6 +84,7 @@ impl FetchError {
             Self::RateLimited { .. } => "rate_limited",
             Self::Refused { .. } => "refused",
             Self::WrongAddress { .. } => "wrong_address",
+            Self::NotThere { .. } => "not_there",
             Self::TooLarge { .. } => "too_large",
             Self::Undecodable { .. } => "undecodable",
         }
@@ -80,7 +92,7 @@ impl FetchError {
 
     /// A person must change something; asking again quickly is no use.
     pub fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::WrongAddress { .. })
+        matches!(self, Self::Refused { .. } | Self::WrongAddress { .. } | Self::NotThere { .. })
     }
 }
 

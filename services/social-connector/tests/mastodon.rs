@@ -7,7 +7,7 @@ use outcry_domain::{AuthorKind, Coverage, Direction, Item, channel::PostEventKin
 use outcry_kafka::Topic;
 use outcry_sandbox::{MastodonOptions, MastodonServer, NewStatus};
 use std::{collections::HashSet, time::Duration};
-use support::Connector;
+use support::{API_401, API_404, Connector, Front, PROXY_404};
 
 fn at(second: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(1_772_355_600 + second).unwrap()
@@ -143,6 +143,75 @@ async fn edits_become_versions_and_deletions_become_items_even_over_a_restart() 
     assert!(gone.text.is_empty() && gone.occurred_at.is_unknown() && gone.revision > written.revision);
 }
 
+/// How many posts were said to be deleted.
+fn deletions(items: &[Item]) -> usize {
+    items.iter().filter(|item| item.post.as_ref().unwrap().event == PostEventKind::Deleted).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_does_not_find_the_server_deletes_nothing() {
+    let server = server(1_000_000);
+    for number in 0..5 {
+        server.add_mention(mention("ana@shop.example", &format!("question {number}."), number));
+    }
+    let front = Front::of(server.base_url()).await;
+    front.answer("/api/v1/statuses/", PROXY_404, usize::MAX);
+    let connector = Connector::at(&front.base_url, &server.token()).await;
+    let run = connector.start();
+    let problem = connector.wait_for_problem("404").await;
+    assert!(problem.contains("what stands before it"), "{problem}");
+    let items: Vec<Item> = connector.read(Topic::ItemsRaw, 5).await;
+    run.stop().await;
+    assert_eq!(deletions(&items), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_is_missed_once_and_seen_again_is_not_deleted() {
+    let server = server(1_000_000);
+    for number in 0..5 {
+        server.add_mention(mention("ana@shop.example", &format!("question {number}."), number));
+    }
+    let front = Front::of(server.base_url()).await;
+    // All of them in one round.
+    front.answer("/api/v1/statuses/", API_404, 5);
+    let connector = Connector::at(&front.base_url, &server.token()).await;
+    let run = connector.start();
+    while front.left() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // And in a later one, after one in which they were there.
+    let requests = server.requests();
+    while server.requests() < requests + 14 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    front.answer("/api/v1/statuses/", API_404, 5);
+    while front.left() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let items: Vec<Item> = connector.read(Topic::ItemsRaw, 5).await;
+    run.stop().await;
+    assert_eq!(deletions(&items), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_forgotten_who_we_are_deletes_nothing() {
+    let server = server(1_000_000);
+    for number in 0..5 {
+        server.add_mention(mention("ana@shop.example", &format!("question {number}."), number));
+    }
+    let front = Front::of(server.base_url()).await;
+    let connector = Connector::at(&front.base_url, &server.token()).await;
+    let run = connector.start();
+    connector.read::<Item>(Topic::ItemsRaw, 5).await;
+    front.answer("/verify_credentials", API_401, usize::MAX / 2);
+    front.answer("/api/v1/statuses/", API_404, usize::MAX / 2);
+    connector.wait_for_problem("401").await;
+    let items: Vec<Item> = connector.read(Topic::ItemsRaw, 5).await;
+    run.stop().await;
+    assert_eq!(deletions(&items), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn trouble_and_limits_of_the_server_delay_and_lose_nothing() {
     let server = server(1_000_000);
@@ -156,7 +225,7 @@ async fn trouble_and_limits_of_the_server_delay_and_lose_nothing() {
     assert!(problem.contains("tried again"), "{problem}");
     let items: Vec<Item> = connector.read(Topic::ItemsRaw, 170).await;
     assert_eq!(items.iter().map(|item| item.item_id).collect::<HashSet<_>>().len(), 170);
-    assert_eq!(connector.problems().len(), 0, "well again: {:?}", connector.problems());
+    connector.wait_until_well().await;
     run.stop().await;
 }
 

@@ -11,7 +11,7 @@ use crate::{
 use outcry_domain::Timestamp;
 use outcry_runtime::{Backoff, Context, Secret};
 use reqwest::{Response, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::time::Duration;
 use url::Url;
@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A page of 80 statuses has well under 1 MB.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// An error is a line of JSON; a proxy's page is not read.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// Whatever the server claims: after this long we ask again.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -38,10 +40,17 @@ pub struct Page {
 pub enum Seen {
     /// It, and its bytes.
     Status(Box<Status>, Vec<u8>),
-    /// Not there, or not for us to see: the API tells the two apart nowhere.
+    /// Not there, or not for us to see: the API tells the two apart nowhere. The API itself said so, not a proxy.
     Gone,
     /// Something that is not what the API documents.
     Unreadable,
+}
+
+/// `entities/Error.md`: what the API says when it has not what was asked for.
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(rename = "error")]
+    _error: String,
 }
 
 /// What a server answered: its body, and the `Link` header.
@@ -103,7 +112,7 @@ impl Client {
         let endpoint = format!("api/v1/statuses/{}", path_segment(id));
         let answer = match self.get(&endpoint, &[]).await {
             Ok(answer) => answer,
-            Err(PassError::Fetch(FetchError::WrongAddress { status: 404 | 410, .. })) => return Ok(Seen::Gone),
+            Err(PassError::Fetch(FetchError::NotThere { .. })) => return Ok(Seen::Gone),
             Err(PassError::Fetch(FetchError::TooLarge { .. })) => return Ok(Seen::Unreadable),
             Err(error) => return Err(error),
         };
@@ -161,18 +170,29 @@ impl Client {
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         self.note_allowance(&response);
-        if !status.is_success() {
+        let absent = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        if !status.is_success() && !absent {
             return Err(self.refusal(endpoint, status));
         }
         let link = text_header(&response, header::LINK.as_str()).map(str::to_owned);
+        let limit = if absent { MAX_ERROR_BYTES } else { MAX_BODY_BYTES };
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(FetchError::TooLarge { endpoint: endpoint.to_owned(), limit: MAX_BODY_BYTES });
+            if body.len() + chunk.len() > limit {
+                if absent {
+                    return Err(self.refusal(endpoint, status));
+                }
+                return Err(FetchError::TooLarge { endpoint: endpoint.to_owned(), limit });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { body, link })
+        match absent {
+            false => Ok(Answer { body, link }),
+            true if serde_json::from_slice::<ApiError>(&body).is_ok() => {
+                Err(FetchError::NotThere { endpoint: endpoint.to_owned(), status: status.as_u16() })
+            }
+            true => Err(self.refusal(endpoint, status)),
+        }
     }
 
     fn note_allowance(&mut self, response: &Response) {
@@ -265,6 +285,7 @@ fn greatest_id(elements: &[Box<RawValue>]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
     fn the_link_to_what_is_newer_gives_the_next_min_id() {
@@ -281,6 +302,40 @@ mod tests {
         let elements: Vec<Box<RawValue>> =
             serde_json::from_str(r#"[{"id":"99"},{"id":"100"},{"id":7},{"other":1}]"#).unwrap();
         assert_eq!(greatest_id(&elements).as_deref(), Some("100"));
+    }
+
+    /// What asking for a status brings when the server answers this, to every request.
+    async fn status_when_answered(answer: &'static str) -> Result<Seen, PassError> {
+        outcry_runtime::install_crypto_provider();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let mut client = Client::new(&base, Secret::from("t"), "social:test".into(), Context::for_tests()).unwrap();
+        client.status("1").await
+    }
+
+    #[tokio::test]
+    async fn gone_is_what_the_api_says_is_gone_and_not_what_a_proxy_says() {
+        for answer in [
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"error\":\"Record not found\"}",
+            "HTTP/1.1 410 Gone\r\nconnection: close\r\n\r\n{\"error\":\"Gone\",\"error_description\":\"x\"}",
+        ] {
+            assert!(matches!(status_when_answered(answer).await, Ok(Seen::Gone)), "{answer}");
+        }
+        for answer in [
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n<html>nginx</html>",
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"message\":\"no Route matched\"}",
+            "HTTP/1.1 410 Gone\r\nconnection: close\r\n\r\n\"gone\"",
+        ] {
+            let error = status_when_answered(answer).await.unwrap_err();
+            assert!(matches!(error, PassError::Fetch(FetchError::WrongAddress { .. })), "{answer}: {error}");
+        }
     }
 
     #[test]

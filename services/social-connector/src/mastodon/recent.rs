@@ -7,7 +7,7 @@
 use super::thread::Place;
 use outcry_domain::{CaseId, CustomerId, Direction, Item, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 /// One of them: enough to say that it is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct KnownPost {
     pub direction: Direction,
     /// The latest version seen.
     pub version: Timestamp,
+    /// Since when the server says that it is gone. One such answer is not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
 }
 
 impl KnownPost {
@@ -43,6 +46,7 @@ impl KnownPost {
             customer_id: item.customer.customer_id,
             direction: item.direction,
             version: item.occurred_at,
+            missing_since: None,
         }
     }
 }
@@ -76,6 +80,19 @@ impl Recent {
         }
     }
 
+    /// The server says that it is gone. `true` when it said so before, at least `apart` ago, and not otherwise since.
+    pub fn missed(&mut self, id: &str, now: Timestamp, apart: Duration) -> bool {
+        let Some(known) = self.posts.iter_mut().find(|known| known.id == id) else { return false };
+        let since = *known.missing_since.get_or_insert(now);
+        now > since && now >= since.plus(apart)
+    }
+
+    /// The server has it. `true` when it had said otherwise.
+    pub fn seen(&mut self, id: &str) -> bool {
+        let known = self.posts.iter_mut().find(|known| known.id == id);
+        known.is_some_and(|known| known.missing_since.take().is_some())
+    }
+
     /// It is gone.
     pub fn forget(&mut self, id: &str) {
         self.posts.retain(|known| known.id != id);
@@ -106,6 +123,7 @@ mod tests {
             customer_id: CustomerId(2),
             direction: Direction::Inbound,
             version: Timestamp::from_seconds(1),
+            missing_since: None,
         }
     }
 
@@ -120,6 +138,23 @@ mod tests {
         assert_eq!(recent.next().unwrap().id, "3");
         recent.forget("3");
         assert_eq!(recent.next().unwrap().id, "2");
+    }
+
+    #[test]
+    fn gone_is_what_is_missed_twice_apart_in_time_and_not_seen_in_between() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let at = Timestamp::from_seconds;
+        let mut recent = Recent::default();
+        recent.remember(post("1"), 2);
+        assert!(!recent.missed("1", at(0), MINUTE), "once");
+        assert!(!recent.missed("1", at(59), MINUTE), "too soon");
+        let mut recent: Recent = serde_json::from_str(&serde_json::to_string(&recent).unwrap()).unwrap();
+        assert!(recent.missed("1", at(60), MINUTE), "even over a restart");
+        assert!(recent.seen("1") && !recent.seen("1"), "it is back");
+        assert!(!recent.missed("1", at(61), MINUTE), "it begins anew");
+        recent.remember(post("1"), 2);
+        assert!(!recent.missed("1", at(200), MINUTE), "a new version was seen");
+        assert!(!recent.missed("unknown", at(300), MINUTE));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! A connector on topics of its own, and what it left there.
 
+mod front;
+
+pub use front::{API_401, API_404, Front, PROXY_404};
+
 use outcry_kafka::{Outcome, Publisher, Topic, ensure_topics, for_each_record};
 use outcry_runtime::{Context, ServiceConfig};
 use outcry_sandbox::{MastodonServer, fresh_prefix, shared_stack};
@@ -49,11 +53,14 @@ impl Connector {
     }
 
     pub async fn with_token(server: &MastodonServer, token: &str) -> Self {
+        Self::at(server.base_url(), token).await
+    }
+
+    pub async fn at(base_url: &str, token: &str) -> Self {
         outcry_runtime::install_crypto_provider();
         let stack = shared_stack().await;
         let kafka = stack.config_toml(&fresh_prefix(), "unused");
         let kafka = kafka.split("[clickhouse]").next().unwrap();
-        let base_url = server.base_url();
         let config: Config = toml::from_str(&format!(
             "{kafka}[identity]\nkey = \"test\"\n[[brands]]\nid = \"acme\"\nname = \"Acme\"\n\
              [social]\npoll_interval_seconds = 1\nrecheck_interval_seconds = 1\n\
@@ -76,6 +83,15 @@ impl Connector {
 
     pub fn problems(&self) -> Vec<String> {
         self.context.lock().unwrap().health.problems().into_values().collect()
+    }
+
+    /// The health page says nothing, at the latest when the pass that brought the items has ended.
+    pub async fn wait_until_well(&self) {
+        let started = Instant::now();
+        while !self.problems().is_empty() {
+            assert!(started.elapsed() < PATIENCE, "not well again: {:?}", self.problems());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What the health page says, as soon as it says `part`.
