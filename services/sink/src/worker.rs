@@ -36,6 +36,8 @@ struct Building {
     /// The last offset looked at, whether it gave a row or a dead letter.
     through: Option<i64>,
     since: Option<Instant>,
+    /// The next record cannot be read by this release: what came before it is written, then the partition is held.
+    hold: Option<String>,
 }
 
 impl Worker {
@@ -88,9 +90,10 @@ impl Worker {
             let rejected = match decode::push(&mut building.batch, table, &record) {
                 Ok(()) => false,
                 Err(Refusal::UnknownVersion(version)) => {
-                    return Err(WorkerStop::Hold(format!(
+                    building.hold = Some(format!(
                         "{record:?} has schema version {version}, which this release does not know: upgrade the sink"
-                    )));
+                    ));
+                    return Ok(());
                 }
                 Err(Refusal::Rejected { reason, detail }) => {
                     self.reject(&record, table, reason, &detail).await?;
@@ -111,7 +114,9 @@ impl Worker {
     }
 
     fn has_room(&self, building: &Building) -> bool {
-        building.batch.len() < self.settings.max_rows && building.batch.bytes() < self.settings.max_bytes
+        building.hold.is_none()
+            && building.batch.len() < self.settings.max_rows
+            && building.batch.bytes() < self.settings.max_bytes
     }
 
     async fn reject(
@@ -152,6 +157,8 @@ impl Worker {
             core.on(event);
         }
         self.health.ready();
+        // Whatever it took, this batch is stored: the next one's troubles are its own.
+        performer.backoff.reset();
         let found = core.already_stored - already_stored;
         if found > 0 {
             tracing::info!(
@@ -180,6 +187,7 @@ impl PartitionWorker for Worker {
             backlog: VecDeque::new(),
             through: None,
             since: None,
+            hold: None,
         };
         let mut performer = Performer {
             warehouse: self.warehouse.clone(),
@@ -202,7 +210,7 @@ impl PartitionWorker for Worker {
             }
             let mut next = fresh();
             std::mem::swap(&mut next.backlog, &mut building.backlog);
-            let through = building.through;
+            let (through, hold) = (building.through, building.hold.take());
             failpoint::at("sink::encoded");
             #[cfg(feature = "controls")]
             crate::controls::commit_first(&partition, through).await;
@@ -230,6 +238,9 @@ impl PartitionWorker for Worker {
             if let Some(offset) = through {
                 partition.complete_through(offset);
                 failpoint::after("sink::after_commit", Duration::from_millis(1300));
+            }
+            if let Some(reason) = hold {
+                return Err(WorkerStop::Hold(reason));
             }
             if !open {
                 failpoint::at("sink::in_rebalance");

@@ -150,7 +150,10 @@ impl Warehouse {
 
     /// The server's version; proves address, user and password.
     pub async fn ping(&self) -> Result<String, WarehouseError> {
-        let request = Request { in_database: false, ..Request::new("asking for the version", "SELECT version() FORMAT TabSeparated") };
+        let request = Request {
+            in_database: false,
+            ..Request::new("asking for the version", "SELECT version() FORMAT TabSeparated")
+        };
         let answer = self.execute(request).await?;
         Ok(String::from_utf8_lossy(&answer.body).trim().to_owned())
     }
