@@ -22,6 +22,11 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+/// What may wait for delivery. A record beyond it would be refused as "queue full" for ever, so the largest must fit, with
+/// its key and headers.
+const QUEUE_KBYTES: u32 = 13 * 1024;
+const _: () = assert!(QUEUE_KBYTES * 1024 >= MAX_RECORD_BYTES + 1024 * 1024);
+
 /// Where a record landed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -306,7 +311,7 @@ fn producer(config: &KafkaConfig, client: &str) -> Result<ThreadedProducer<Repor
         // No message is ever given up by the client: who waits decides how long.
         .set("message.timeout.ms", "0")
         .set("queue.buffering.max.messages", "20000")
-        .set("queue.buffering.max.kbytes", "8192")
+        .set("queue.buffering.max.kbytes", QUEUE_KBYTES.to_string())
         .set("message.max.bytes", MAX_RECORD_BYTES.to_string());
     settings.create_with_context(Reports).map_err(|source| config.error("making a producer", source))
 }
