@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Within which a refused record is in the view.
-const LETTERS: Duration = Duration::from_secs(5);
+const LETTERS: Duration = Duration::from_secs(10);
 
 /// I1, I2, I3, I5 and I9, and that nothing is there which nobody sent.
 pub async fn items(pipeline: &Pipeline<'_>, ledger: &Ledger, row: &mut Row) -> Result<()> {

@@ -44,6 +44,8 @@ pub struct Trial<'a> {
     pub held: Option<(i32, i64)>,
     /// Some positions of `items.classified` give no row, so that offsets cannot be counted.
     pub positions_hold_poison: bool,
+    /// Bytes that a sink may hold in memory.
+    pub sink_memory: u64,
     clickhouse_url: String,
     load: Option<Load>,
 }
@@ -68,6 +70,7 @@ impl<'a> Trial<'a> {
             letters: BTreeMap::new(),
             held: None,
             positions_hold_poison: false,
+            sink_memory: SINK_MEMORY,
             clickhouse_url,
             load: None,
         })
@@ -231,7 +234,7 @@ impl<'a> Trial<'a> {
         check::dead_letters(&self.pipeline, &self.letters, &mut self.row).await?;
         for sink in sinks {
             let peak = sink.peak_rss_bytes().unwrap_or_default();
-            if peak > SINK_MEMORY {
+            if peak > self.sink_memory {
                 self.row.problems.push(format!("I8: a sink held {} MB", peak / 1_000_000));
             }
         }
