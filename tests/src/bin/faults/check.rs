@@ -2,6 +2,8 @@
 
 use crate::{load::Ledger, report::Row, trial::RECOVERY};
 use anyhow::{Context, Result};
+use outcry_domain::ClassifiedItem;
+use outcry_kafka::{Topic, group_positions, scan};
 use outcry_tests::{Pipeline, difference};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +31,7 @@ pub async fn items(pipeline: &Pipeline<'_>, ledger: &Ledger, row: &mut Row) -> R
     row.doubled += found.doubled.len() as u64;
     if !found.lost.is_empty() || !found.doubled.is_empty() {
         row.notes.push(found.to_string());
+        row.notes.push(whereabouts(pipeline, ledger, &found.lost).await);
     }
     if !found.unexpected.is_empty() {
         row.problems.push(format!("in the view and never acknowledged: {}", found.unexpected.len()));
@@ -41,6 +44,47 @@ pub async fn items(pipeline: &Pipeline<'_>, ledger: &Ledger, row: &mut Row) -> R
     let twice = "SELECT count() - uniqExact(kafka_epoch, kafka_partition, kafka_offset) FROM {db}.stored_items";
     row.physical_duplicates += pipeline.number(twice).await?;
     Ok(())
+}
+
+/// I4: what is committed and not stored, in words. An error when a server does not answer.
+pub async fn commits(pipeline: &Pipeline<'_>) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    // Kafka first: what is committed now must be stored by the time that ClickHouse is asked.
+    for (partition, position) in group_positions(&pipeline.kafka(), "sink", Topic::ItemsClassified).await? {
+        let committed = position.committed.unwrap_or(0);
+        let absent = format!(
+            "SELECT number FROM numbers({committed}) WHERE number NOT IN \
+             (SELECT kafka_offset FROM {{db}}.stored_items WHERE kafka_partition = {partition})"
+        );
+        let absent: BTreeSet<i64> =
+            pipeline.ask_as("migrator", &absent).await?.iter().filter_map(|offset| offset.parse().ok()).collect();
+        let missing = if absent.is_empty() { 0 } else { missing(pipeline, partition, absent).await? };
+        if missing > 0 {
+            problems.push(format!(
+                "I4: partition {partition} is committed to {committed}; {missing} items below are not stored"
+            ));
+        }
+    }
+    Ok(problems)
+}
+
+/// How many items of these offsets are stored nowhere. A repeated item in one INSERT leaves one row, at the later offset;
+/// what is no item has no row.
+async fn missing(pipeline: &Pipeline<'_>, partition: i32, absent: BTreeSet<i64>) -> Result<u64> {
+    let kafka = pipeline.kafka();
+    let topic = kafka.topic_name(Topic::ItemsClassified);
+    let ids = scan(&kafka, &topic, move |record| {
+        let wanted = record.partition == partition && absent.contains(&record.offset);
+        let row = wanted.then(|| serde_json::from_slice::<ClassifiedItem>(&record.payload).ok()).flatten()?;
+        Some(row.item.item_id.to_string())
+    });
+    let ids: BTreeSet<String> = ids.await?.into_iter().collect();
+    let listed = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",");
+    if listed.is_empty() {
+        return Ok(0);
+    }
+    let stored = format!("SELECT uniqExact(item_id) FROM {{db}}.stored_items WHERE item_id IN ({listed})");
+    Ok((ids.len() as u64).saturating_sub(pipeline.number(&stored).await?))
 }
 
 /// I6: what was refused is in dead letters to the byte, each once, and nothing else is.
@@ -83,6 +127,25 @@ pub async fn calls(pipeline: &Pipeline<'_>, accepted: &BTreeSet<String>, row: &m
     }
     // An event whose answer the provider never saw may well be there: it was stored, and would have been posted again.
     Ok(())
+}
+
+/// Where what is lost was sent, and on which side of the sink it went missing.
+async fn whereabouts(pipeline: &Pipeline<'_>, ledger: &Ledger, lost: &[String]) -> String {
+    let sent: BTreeSet<_> = lost.iter().filter_map(|id| ledger.get(id)).map(|entry| entry.position).collect();
+    let first: Vec<_> = sent.iter().take(20).map(|(partition, offset)| format!("{partition}@{offset}")).collect();
+    let wanted: BTreeSet<String> = lost.iter().cloned().collect();
+    let kafka = pipeline.kafka();
+    let topic = kafka.topic_name(Topic::ItemsClassified);
+    let found = scan(&kafka, &topic, move |record| {
+        let row = serde_json::from_slice::<ClassifiedItem>(&record.payload).ok()?;
+        let id = row.item.item_id.to_string();
+        wanted.contains(&id).then(|| format!("{}@{}", record.partition, record.offset))
+    });
+    let found = found.await.map_or_else(
+        |error| error.to_string(),
+        |at| format!("{}: {:?}", at.len(), at.iter().take(20).collect::<Vec<_>>()),
+    );
+    format!("lost ones were sent to {first:?} (partition@offset); of them in items.classified {found}")
 }
 
 /// I5: what a report counts, hour by hour and category by category.

@@ -106,10 +106,12 @@ impl Load {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends it; what was sent and is not acknowledged is waited for.
-    pub async fn stop(self) -> Result<Ledger> {
+    /// Ends it; what was sent and is not acknowledged is waited for. The ledger, and where it ends in each partition.
+    pub async fn stop(self) -> Result<(Ledger, BTreeMap<i32, i64>)> {
         self.stop.cancel();
-        self.task.await.context("the load panicked")?
+        let ledger = self.task.await.context("the load panicked")??;
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok((ledger, ends))
     }
 }
 

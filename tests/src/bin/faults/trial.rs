@@ -42,8 +42,6 @@ pub struct Trial<'a> {
     pub letters: BTreeMap<String, u64>,
     /// A record of `items.classified` that holds its partition, on purpose: nothing from it on may be stored or committed.
     pub held: Option<(i32, i64)>,
-    /// Some positions of `items.classified` give no row, so that offsets cannot be counted.
-    pub positions_hold_poison: bool,
     /// Bytes that a sink may hold in memory.
     pub sink_memory: u64,
     clickhouse_url: String,
@@ -69,7 +67,7 @@ impl<'a> Trial<'a> {
             row,
             letters: BTreeMap::new(),
             held: None,
-            positions_hold_poison: false,
+
             sink_memory: SINK_MEMORY,
             clickhouse_url,
             load: None,
@@ -182,43 +180,19 @@ impl<'a> Trial<'a> {
 
     /// I4: nothing is committed that is not stored.
     pub async fn check_commits(&mut self) -> Result<()> {
-        if self.positions_hold_poison {
-            return Ok(());
-        }
-        // Kafka first: what is committed now must be stored by the time that ClickHouse is asked.
-        let Ok(positions) = group_positions(&self.pipeline.kafka(), "sink", Topic::ItemsClassified).await else {
-            return Ok(());
-        };
-        for (partition, position) in positions {
-            let committed = position.committed.unwrap_or(0);
-            let question = format!(
-                "SELECT uniqExact(kafka_offset) FROM {{db}}.stored_items WHERE kafka_partition = {partition} AND kafka_offset < {committed}"
-            );
-            // A server that is down will be asked next time.
-            let Ok(stored) = self.pipeline.number(&question).await else { return Ok(()) };
-            if stored as i64 != committed {
-                let missing = committed - stored as i64;
-                self.row.problems.push(format!(
-                    "I4: partition {partition} is committed to {committed}, and {missing} offsets below are not stored"
-                ));
-            }
-        }
+        let found = check::commits(&self.pipeline).await;
+        // A server that is down will be asked next time.
+        self.row.problems.extend(found.unwrap_or_default());
         Ok(())
-    }
-
-    /// Ends the load and gives the ledger.
-    pub async fn end_load(&mut self) -> Result<Ledger> {
-        match self.load.take() {
-            Some(load) => load.stop().await,
-            None => Ok(Ledger::new()),
-        }
     }
 
     /// Ends the load, waits until nothing lags, checks every invariant.
     pub async fn finish(mut self, sinks: &[&Sink]) -> Result<Row> {
         let topic = self.load.as_ref().map_or(Topic::ItemsClassified, |load| load.topic);
-        let ends = self.load.as_ref().map(Load::ends).unwrap_or_default();
-        let mut ledger = self.end_load().await?;
+        let (mut ledger, ends) = match self.load.take() {
+            Some(load) => load.stop().await?,
+            None => Default::default(),
+        };
         let begun = Instant::now();
         if let Err(behind) = self.wait_committed(topic, ends).await {
             self.row.problems.push(format!("I7: {behind}"));
