@@ -2,7 +2,7 @@
 
 use crate::{
     check,
-    load::{Ledger, Load, LoadOptions},
+    load::{Load, LoadOptions},
     random::Random,
     report::Row,
     sink::{Sink, SinkOptions},
