@@ -5,11 +5,14 @@ use std::process::{Command, Stdio};
 
 const PACKAGES: [&str; 4] = ["outcry-sandbox", "outcry-classifier", "outcry-sink", "outcry-phone-connector"];
 
-/// Everything, in the profile that this program was built in.
-pub fn binaries() -> Result<()> {
-    let services: Vec<&str> = PACKAGES.iter().flat_map(|package| ["-p", package]).collect();
-    cargo("the services", &[&services[..], &["--bins"]].concat())?;
-    // An example: the binary `outcry-sink` beside it stays as it is, without failpoints.
+/// What is started, in the profile that this program was built in.
+pub fn services() -> Result<()> {
+    let packages: Vec<&str> = PACKAGES.iter().flat_map(|package| ["-p", package]).collect();
+    cargo("the services", &[&packages[..], &["--bins"]].concat())
+}
+
+/// The sink with failpoints and controls. It is an example: the binary `outcry-sink` beside it stays as it is.
+pub fn faulty_sink() -> Result<()> {
     let features = ["-p", "outcry-sink", "--example", "faulty_sink", "--features", "failpoints,controls"];
     cargo("the sink with failpoints", &features)
 }

@@ -44,7 +44,7 @@ struct Arguments {
     /// How to print what came of it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Use the binaries as they are instead of building them first.
+    /// Use the services as they are instead of building them first; only the sink with failpoints is built.
     #[arg(long)]
     no_build: bool,
 }
@@ -119,8 +119,9 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<Report> {
     let ids = chosen(&arguments.only)?;
     if !arguments.no_build {
-        build::binaries()?;
+        build::services()?;
     }
+    build::faulty_sink()?;
     let seed = arguments.seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond().unsigned_abs());
     eprintln!("faults: seed {seed}; starting Kafka and ClickHouse");
     let world = World::start(seed, arguments.rounds).await?;
