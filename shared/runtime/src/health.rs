@@ -26,10 +26,18 @@ impl Health {
         component
     }
 
-    /// What is not ready, and why. Empty when everything is.
+    /// What is not ready, and why. Empty when everything is; a service that has told of no component yet is not ready.
     pub fn problems(&self) -> BTreeMap<String, String> {
         let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        if components.is_empty() {
+            return BTreeMap::from([("service".to_owned(), "starting".to_owned())]);
+        }
         components.iter().filter_map(|(name, problem)| Some((name.clone(), problem.clone()?))).collect()
+    }
+
+    /// `true` once a component of that name was told of.
+    pub fn knows(&self, name: &str) -> bool {
+        self.components.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
     fn set(&self, name: &str, problem: Option<String>) {
@@ -66,6 +74,14 @@ impl Component {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_told_of_nothing_yet_is_not_ready() {
+        let health = Health::default();
+        assert_eq!(health.problems()["service"], "starting");
+        health.component("kafka").ready();
+        assert!(health.problems().is_empty() && health.knows("kafka") && !health.knows("mailbox"));
+    }
 
     #[test]
     fn ready_only_when_every_component_says_so() {

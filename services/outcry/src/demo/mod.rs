@@ -72,7 +72,9 @@ pub async fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
 
 async fn until_ready(context: &Context, services: &mut Services) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    while !context.health.problems().is_empty() {
+    // What is sent to a door that is not open yet is refused: every service must have told of itself.
+    let doors = ["webhooks", "console", "consumer sink", "consumer classifier", "consumer notifier"];
+    while !doors.iter().all(|door| context.health.knows(door)) || !context.health.problems().is_empty() {
         anyhow::ensure!(Instant::now() < deadline, "the services are not ready: {:?}", context.health.problems());
         tokio::select! {
             error = services.failure() => return Err(error),
