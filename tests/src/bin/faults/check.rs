@@ -132,7 +132,7 @@ pub async fn calls(pipeline: &Pipeline<'_>, accepted: &BTreeSet<String>, row: &m
 /// Where what is lost was sent, and on which side of the sink it went missing.
 async fn whereabouts(pipeline: &Pipeline<'_>, ledger: &Ledger, lost: &[String]) -> String {
     let sent: BTreeSet<_> = lost.iter().filter_map(|id| ledger.get(id)).map(|entry| entry.position).collect();
-    let first: Vec<_> = sent.iter().take(20).map(|(partition, offset)| format!("{partition}@{offset}")).collect();
+    let first: Vec<_> = sent.iter().take(5).map(|(partition, offset)| format!("{partition}@{offset}")).collect();
     let wanted: BTreeSet<String> = lost.iter().cloned().collect();
     let kafka = pipeline.kafka();
     let topic = kafka.topic_name(Topic::ItemsClassified);
@@ -143,7 +143,7 @@ async fn whereabouts(pipeline: &Pipeline<'_>, ledger: &Ledger, lost: &[String]) 
     });
     let found = found.await.map_or_else(
         |error| error.to_string(),
-        |at| format!("{}: {:?}", at.len(), at.iter().take(20).collect::<Vec<_>>()),
+        |at| format!("{}: {:?}", at.len(), at.iter().take(5).collect::<Vec<_>>()),
     );
     format!("lost ones were sent to {first:?} (partition@offset); of them in items.classified {found}")
 }
