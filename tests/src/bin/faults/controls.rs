@@ -56,7 +56,7 @@ pub async fn token_only(world: &World) -> Result<Row> {
 /// counts are compared with the ledger's.
 pub async fn rollup(world: &World) -> Result<Row> {
     let rounds = world.rounds.of(2, 4, 20);
-    let mut trial = Trial::prepare(world, "rollup", "F6 with reports from an incremental rollup", "").await?;
+    let mut trial = Trial::prepare(world, "rollup", "reports from an incremental rollup, items resent", "").await?;
     for statement in [
         "CREATE TABLE {db}.rollup (hour DateTime('UTC'), category String, items UInt64) ENGINE = SummingMergeTree ORDER BY (hour, category)",
         "CREATE MATERIALIZED VIEW {db}.rollup_feed TO {db}.rollup AS SELECT toStartOfHour(effective_at) AS hour, \
