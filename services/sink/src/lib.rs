@@ -27,7 +27,7 @@ use outcry_warehouse::Warehouse;
 /// The topics it reads; each has a table of its own.
 pub const TOPICS: [Topic; 4] = [Topic::ItemsClassified, Topic::CaseEvents, Topic::SourceCoverage, Topic::DeadLetters];
 
-/// Bytes of records held while batches are built and written.
+/// Bytes of records that are not committed. A record's bytes are freed once it is encoded.
 const MAX_OUTSTANDING_BYTES: usize = 40 * 1024 * 1024;
 
 /// Runs until shutdown.

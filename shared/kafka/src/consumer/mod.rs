@@ -39,12 +39,12 @@ pub struct ConsumerOptions {
 }
 
 impl ConsumerOptions {
-    /// The usual: 16 MB held, a commit a second.
+    /// The usual: 24 MB held, a commit a second.
     pub fn new(group: &str, topics: &[Topic]) -> Self {
         Self {
             group: group.to_owned(),
             topics: topics.to_vec(),
-            max_outstanding_bytes: 16 * 1024 * 1024,
+            max_outstanding_bytes: 24 * 1024 * 1024,
             commit_interval: Duration::from_secs(1),
         }
     }

@@ -87,7 +87,7 @@ impl<W: PartitionWorker> Poller<W> {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", "4096")
+            .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "20000")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.max.bytes", (16 * 1024 * 1024).to_string())
@@ -381,7 +381,9 @@ impl<W: PartitionWorker> Poller<W> {
     /// Pauses partitions that hold more than their share, resumes those that hold less than half of it.
     fn balance_memory(&self) {
         let mut assigned = self.consumer.context().assigned();
-        let share = self.options.max_outstanding_bytes / assigned.len().max(1);
+        // Shared among those that hold anything: idle topics need no room.
+        let active = assigned.values().filter(|partition| partition.progress.frontier().outstanding() > 0).count();
+        let share = self.options.max_outstanding_bytes / active.max(1);
         let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
         let mut total = 0;
         let mut changed = HashSet::new();
