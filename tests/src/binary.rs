@@ -116,12 +116,17 @@ impl Binary {
 
     /// Waits until `/health/ready` answers with this status, and gives what it says.
     pub async fn wait_health(&self, status: u16, patience: Duration) -> Result<String> {
+        self.wait_health_saying(status, "", patience).await
+    }
+
+    /// The same, until it also says these words: a service that starts is not ready either.
+    pub async fn wait_health_saying(&self, status: u16, words: &str, patience: Duration) -> Result<String> {
         let begun = Instant::now();
         let mut last = "nothing".to_owned();
         while begun.elapsed() < patience {
             self.check_runs()?;
             match self.health().await {
-                Ok((code, text)) if code == status => return Ok(text),
+                Ok((code, text)) if code == status && text.contains(words) => return Ok(text),
                 Ok((code, text)) => last = format!("{code} {text}"),
                 Err(error) => last = format!("{error:#}"),
             }
@@ -226,7 +231,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
 /// A client for services on this machine.
 pub fn client() -> Result<reqwest::Client> {
     outcry_runtime::install_crypto_provider();
-    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    let builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(30));
     builder.build().context("making an HTTP client")
 }
 

@@ -137,8 +137,8 @@ async fn an_unknown_schema_version_holds_its_partition_and_no_other() {
         }
     }
     assert!(behind > 0 && !elsewhere.is_empty(), "{behind} behind it, {} elsewhere", elsewhere.len());
-    let said = pipeline.service(CLASSIFIER).wait_health(503, PATIENCE).await.unwrap();
-    assert!(said.contains("schema version"), "not ready, and this is why: {said}");
+    let not_ready = async || pipeline.service(CLASSIFIER).wait_health_saying(503, "schema version", PATIENCE).await;
+    not_ready().await.unwrap();
     let found = pipeline.compare_items(&elsewhere, PATIENCE).await.unwrap();
     assert!(found.is_none(), "the other partitions: {found}");
     assert_eq!(pipeline.number("SELECT count() FROM {db}.dead_letters").await.unwrap(), 0);
@@ -146,7 +146,7 @@ async fn an_unknown_schema_version_holds_its_partition_and_no_other() {
     // Started again it stands at the same record: the version was not passed over.
     pipeline.service(CLASSIFIER).terminate(Duration::from_secs(25)).await.unwrap();
     pipeline.service(CLASSIFIER).start_again().unwrap();
-    pipeline.service(CLASSIFIER).wait_health(503, PATIENCE).await.unwrap();
+    not_ready().await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(pipeline.number("SELECT count() FROM {db}.items").await.unwrap(), elsewhere.len() as u64);
 }
