@@ -11,7 +11,7 @@ use outcry_kafka::{
     KafkaConfig, Partition, PartitionWorker, Publisher, Record, RejectLimit, WorkerStop, letter_from_record, topic_ids,
 };
 use outcry_runtime::{Backoff, Clock, Component, Context};
-use outcry_warehouse::{Batch, StoredTable, Warehouse};
+use outcry_warehouse::{Batch, RowBuffer, StoredTable, Warehouse};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -27,6 +27,8 @@ pub(crate) struct Worker {
     clock: Arc<dyn Clock>,
     health: Component,
     limit: Mutex<RejectLimit>,
+    /// Of batches that are stored, for the next ones.
+    buffers: Mutex<Vec<RowBuffer>>,
 }
 
 /// What is collected for the next INSERT.
@@ -51,6 +53,19 @@ impl Worker {
             clock: Arc::clone(&context.clock),
             health,
             limit: Mutex::default(),
+            buffers: Mutex::default(),
+        }
+    }
+
+    fn buffer(&self) -> RowBuffer {
+        let spare = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        // The last row may pass the bound.
+        spare.unwrap_or_else(|| RowBuffer::with_room(self.settings.max_bytes + 64 * 1024))
+    }
+
+    fn take_back(&self, batch: Batch) {
+        if let Some(buffer) = batch.into_buffer() {
+            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
         }
     }
 
@@ -143,7 +158,7 @@ impl Worker {
             return crate::controls::write_by_token(performer, &batch).await;
         }
         let already_stored = core.already_stored;
-        core.begin(batch);
+        core.begin(batch.clone());
         while !core.is_done() {
             if performer.revoked.is_cancelled() && !matches!(core.command(), Command::Insert(_)) {
                 failpoint::at("sink::in_rebalance");
@@ -156,6 +171,7 @@ impl Worker {
             let event = performer.perform(command).await;
             core.on(event);
         }
+        self.take_back(batch);
         self.health.ready();
         // Whatever it took, this batch is stored: the next one's troubles are its own.
         performer.backoff.reset();
@@ -183,7 +199,7 @@ impl PartitionWorker for Worker {
         let number = u32::try_from(partition.partition).unwrap_or_default();
         let name = partition.topic.to_string();
         let fresh = || Building {
-            batch: Batch::new(table, &name, epoch, number),
+            batch: Batch::new(table, &name, epoch, number).in_buffer(self.buffer()),
             backlog: VecDeque::new(),
             through: None,
             since: None,
@@ -225,6 +241,7 @@ impl PartitionWorker for Worker {
                             Some(records) => {
                                 next.backlog.extend(records);
                                 self.fill(&mut next, table).await?;
+                                let_go(&partition, &next);
                             }
                             None => open = false,
                         },
@@ -260,6 +277,7 @@ impl Worker {
         table: StoredTable,
     ) -> Result<bool, WorkerStop> {
         self.fill(building, table).await?;
+        let_go(partition, building);
         while self.has_room(building) {
             let deadline = building.since.map(|since| since + self.settings.flush_interval());
             let records = match deadline {
@@ -276,7 +294,15 @@ impl Worker {
             failpoint::at("sink::polled");
             building.backlog.extend(records);
             self.fill(building, table).await?;
+            let_go(partition, building);
         }
         Ok(true)
+    }
+}
+
+/// What was encoded is bounded by the batch's own size, and its records take no more room.
+fn let_go(partition: &Partition, building: &Building) {
+    if let Some(offset) = building.through {
+        partition.release_through(offset);
     }
 }

@@ -52,6 +52,14 @@ impl Frontier {
         self.advance();
     }
 
+    /// Records that the bytes of every offset up to and including `offset` are no longer held, though it is not done.
+    pub fn release_through(&mut self, offset: i64) {
+        let end = self.outstanding.partition_point(|entry| entry.offset <= offset);
+        for entry in self.outstanding.range_mut(..end).rev().take_while(|entry| entry.bytes > 0) {
+            self.bytes -= std::mem::take(&mut entry.bytes);
+        }
+    }
+
     fn advance(&mut self) {
         while self.outstanding.front().is_some_and(|entry| entry.done) {
             if let Some(entry) = self.outstanding.pop_front() {
@@ -71,7 +79,7 @@ impl Frontier {
         self.outstanding.front().map(|entry| entry.offset).or(self.next)
     }
 
-    /// Bytes handed out above the frontier.
+    /// Bytes handed out above the frontier and still held.
     pub fn outstanding_bytes(&self) -> usize {
         self.bytes
     }
@@ -120,6 +128,20 @@ mod tests {
         });
         frontier.complete_through(6);
         assert_eq!((frontier.committable(), frontier.outstanding()), (Some(7), 3));
+    }
+
+    #[test]
+    fn what_is_released_takes_no_room_and_is_not_done() {
+        let mut frontier = Frontier::new();
+        (0..10).for_each(|offset| {
+            frontier.hand_out(offset, 5);
+        });
+        frontier.release_through(3);
+        frontier.release_through(6);
+        frontier.release_through(6);
+        assert_eq!((frontier.committable(), frontier.outstanding_bytes(), frontier.outstanding()), (None, 15, 10));
+        frontier.complete_through(8);
+        assert_eq!((frontier.committable(), frontier.outstanding_bytes()), (Some(9), 5));
     }
 
     proptest! {

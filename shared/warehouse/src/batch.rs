@@ -1,6 +1,6 @@
 //! Rows of one Kafka partition, encoded as they come: what one INSERT stores, whole or not at all.
 
-use crate::{CustomerSighting, KafkaPosition, Row, RowBuffer, StoredTable};
+use crate::{CustomerSighting, KafkaPosition, Row, RowBuffer, StoredTable, native};
 use bytes::Bytes;
 use outcry_domain::Timestamp;
 use std::{
@@ -34,6 +34,21 @@ impl Batch {
             ends: Vec::new(),
             customers: Arc::default(),
         }
+    }
+
+    /// Collects its rows in this buffer, which is empty and has room already: a fresh one of several megabytes for each batch
+    /// is paid for page by page.
+    #[must_use]
+    pub fn in_buffer(self, rows: RowBuffer) -> Self {
+        debug_assert!(self.is_empty() && rows.is_empty());
+        Self { rows: Arc::new(rows), ..self }
+    }
+
+    /// The buffer, emptied, unless somebody else still holds the rows.
+    pub fn into_buffer(self) -> Option<RowBuffer> {
+        let mut rows = Arc::into_inner(self.rows)?;
+        rows.clear();
+        Some(rows)
     }
 
     /// Adds the row of one record. The row's type must be the table's.
@@ -126,15 +141,12 @@ impl Batch {
         Self { rows: rows.into(), ends, ..self.clone() }
     }
 
-    /// The rows as they are sent; shares the bytes.
-    pub(crate) fn body(&self) -> Bytes {
-        struct Shared(Arc<RowBuffer>);
-        impl AsRef<[u8]> for Shared {
-            fn as_ref(&self) -> &[u8] {
-                self.0.as_bytes()
-            }
-        }
-        Bytes::from_owner(Shared(Arc::clone(&self.rows)))
+    /// The rows as they are sent: one block of the Native format.
+    pub(crate) fn block(&self) -> Bytes {
+        let block = native::block(self.table.columns(), self.len(), self.rows.as_bytes());
+        debug_assert!(block.is_some(), "the rows of {} are not what its columns say", self.table.name());
+        // The server refuses an empty block, so that nothing is taken for stored.
+        block.unwrap_or_default().into()
     }
 
     /// The customers as they are sent, and how many rows that is.

@@ -41,10 +41,12 @@ const REFUSED_BEFORE_START: &[u32] = &[16, 46, 47, 60, 62, 81, 115, 164, 192, 19
 const FENCED: u32 = 395;
 
 /// What each INSERT says about itself. Asynchronous inserts answer before they store, and 26.x turns them on; one thread and
-/// large blocks make one part; deduplication by token loses data on a single node (reliability.md, section 0).
+/// large blocks make one part; deduplication by token loses data on a single node (reliability.md, section 0). Merging the
+/// rows of a batch before they are stored costs twice as much as storing them, and FINAL hides what repeats all the same.
 const SETTINGS: &[(&str, &str)] = &[
     ("async_insert", "0"),
     ("insert_deduplicate", "0"),
+    ("optimize_on_insert", "0"),
     ("max_insert_threads", "1"),
     ("max_insert_block_size", "1048576"),
     ("min_insert_block_size_rows", "1048576"),
@@ -61,7 +63,7 @@ impl Warehouse {
         let sql = statement(batch.table(), fence);
         let prefix = self.query_id_prefix(batch.topic(), batch.partition());
         let query_id = format!("{prefix}{first}-{last}/{}", Uuid::new_v4());
-        let request = self.insert_request(&sql, batch.body());
+        let request = self.insert_request(&sql, batch.block());
         let request = Request { settings: SETTINGS, query_id: Some(&query_id), ..request };
         outcome(self.send(request).await, batch.len())
     }
@@ -71,10 +73,10 @@ impl Warehouse {
     #[cfg(feature = "controls")]
     pub async fn insert_by_token(&self, batch: &Batch, token: &str) -> InsertResult {
         let names: Vec<&str> = batch.table().columns().iter().map(|(name, _)| *name).collect();
-        let sql = format!("INSERT INTO {} ({}) FORMAT RowBinary", batch.table().name(), names.join(", "));
+        let sql = format!("INSERT INTO {} ({}) FORMAT Native", batch.table().name(), names.join(", "));
         let mut settings: Vec<_> = SETTINGS.iter().copied().filter(|(name, _)| *name != "insert_deduplicate").collect();
         settings.extend([("insert_deduplicate", "1"), ("insert_deduplication_token", token)]);
-        let request = Request { settings: &settings, ..self.insert_request(&sql, batch.body()) };
+        let request = Request { settings: &settings, ..self.insert_request(&sql, batch.block()) };
         match self.send(request).await {
             // A block that was dropped as known counts as stored: that is what such a client believes.
             Ok(answer) if answer.is_clean() => InsertResult::Stored,
@@ -110,7 +112,7 @@ fn statement(table: StoredTable, fence: &Fence) -> String {
         structure.push_str(kind);
     }
     format!(
-        "INSERT INTO {} ({names}) SELECT * FROM input({}) WHERE {} FORMAT RowBinary",
+        "INSERT INTO {} ({names}) SELECT * FROM input({}) WHERE {} FORMAT Native",
         table.name(),
         literal(&structure),
         fence.condition()

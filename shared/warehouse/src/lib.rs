@@ -17,6 +17,7 @@ mod error;
 mod fence;
 mod insert;
 mod migrations;
+mod native;
 mod readback;
 pub mod reports;
 mod rowbinary;

@@ -14,6 +14,16 @@ impl RowBuffer {
         self.bytes.len()
     }
 
+    /// Empty, with room for this many bytes. Room that is not written to costs no memory.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Forgets the rows and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// `true` when nothing was written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -1,9 +1,10 @@
 //! The consumer loop: a dedicated poll thread, one worker task per assigned partition.
 //!
-//! The poll thread alone speaks to the consumer. It hands records to workers, pauses partitions whose workers fall
-//! behind, and commits synchronously at each partition's contiguous frontier. When a partition is taken away the worker
+//! The poll thread alone speaks to the consumer. It hands records to workers, takes in no more of a partition whose worker
+//! falls behind, and commits synchronously at each partition's contiguous frontier. When a partition is taken away the worker
 //! has [`REVOKE_BUDGET`] to finish what it holds, and what it finished is committed, unless the assignment was lost already.
 
+mod intake;
 mod partition;
 mod poll;
 mod rebalance;
@@ -32,19 +33,19 @@ pub struct ConsumerOptions {
     pub group: String,
     /// Topics.
     pub topics: Vec<Topic>,
-    /// Bytes handed to all workers and not yet done, beyond which partitions are paused.
+    /// Bytes handed to all workers and held by them, beyond which no more is taken in.
     pub max_outstanding_bytes: usize,
     /// How often progress is committed.
     pub commit_interval: Duration,
 }
 
 impl ConsumerOptions {
-    /// The usual: 24 MB held, a commit a second.
+    /// The usual: 8 MB held, a commit a second.
     pub fn new(group: &str, topics: &[Topic]) -> Self {
         Self {
             group: group.to_owned(),
             topics: topics.to_vec(),
-            max_outstanding_bytes: 24 * 1024 * 1024,
+            max_outstanding_bytes: 8 * 1024 * 1024,
             commit_interval: Duration::from_secs(1),
         }
     }

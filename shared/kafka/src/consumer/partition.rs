@@ -55,6 +55,12 @@ impl Partition {
         self.progress.frontier().complete_through(offset);
     }
 
+    /// Nothing is held any more of the records up to and including `offset`: others may be taken in, though these are not
+    /// done.
+    pub fn release_through(&self, offset: i64) {
+        self.progress.frontier().release_through(offset);
+    }
+
     /// This record is done.
     pub fn complete(&self, offset: i64) {
         self.progress.frontier().complete(offset);

@@ -2,19 +2,19 @@
 
 use super::{
     ConsumerFailed, ConsumerOptions, MAX_POLL_INTERVAL, Partition, PartitionWorker, WorkerStop,
+    intake::{Intake, Round},
     partition::Progress,
     rebalance::{Assigned, Position, Rebalances},
 };
-use crate::{KafkaConfig, KafkaError, Record, metrics};
+use crate::{KafkaConfig, KafkaError, metrics};
 use outcry_runtime::{Component, Context};
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
+    Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError as RdKafkaError, RDKafkaErrorCode},
-    message::BorrowedMessage,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,11 +22,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-const POLL: Duration = Duration::from_millis(50);
+/// How long the thread rests when nothing came. Records wake it at once; rebalances wait for it.
+const REST: Duration = Duration::from_millis(50);
+/// How long it rests while a partition waits for room.
+const REST_WHILE_FULL: Duration = Duration::from_millis(5);
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
-const MOST_RECORDS_A_ROUND: usize = 2000;
-/// Beyond the allowance at most this much more is taken in before a partition is paused.
-const MOST_BYTES_A_ROUND: usize = 2 * 1024 * 1024;
 /// A member that was given nothing by then is a spare.
 const SPARE_AFTER: Duration = Duration::from_secs(30);
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -52,15 +52,13 @@ impl Heartbeat {
 }
 
 pub(super) struct Poller<W> {
-    consumer: BaseConsumer<Rebalances>,
+    intake: Intake,
     options: ConsumerOptions,
     context: Context,
     health: Component,
     worker: Arc<W>,
     runtime: tokio::runtime::Handle,
     heartbeat: Heartbeat,
-    topics: HashMap<String, Arc<str>>,
-    batches: HashMap<Position, Vec<Record>>,
     read: u64,
     started: Instant,
     next_report: Instant,
@@ -87,10 +85,13 @@ impl<W: PartitionWorker> Poller<W> {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", "8192")
+            // Of each partition: what waits in librdkafka beside what the workers hold.
+            .set("queued.max.messages.kbytes", "2048")
             .set("queued.min.messages", "20000")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.max.bytes", (16 * 1024 * 1024).to_string())
+            // One second by default: a queue that was full for a moment would hold its partition up for that long.
+            .set("fetch.queue.backoff.ms", "10")
             .set("fetch.wait.max.ms", "100")
             .set("allow.auto.create.topics", "false");
         if let Some(instance) = &config.instance_id {
@@ -110,12 +111,10 @@ impl<W: PartitionWorker> Poller<W> {
         Ok(Self {
             health: context.health.component(&format!("consumer {}", options.group)),
             context: context.clone(),
-            consumer,
+            intake: Intake::new(consumer, &names),
             worker,
             runtime: tokio::runtime::Handle::current(),
             heartbeat: Heartbeat { started: Instant::now(), last_ms: Arc::default() },
-            topics: names.iter().map(|name| (name.clone(), Arc::from(name.as_str()))).collect(),
-            batches: HashMap::new(),
             options,
             read: 0,
             started: Instant::now(),
@@ -138,11 +137,9 @@ impl<W: PartitionWorker> Poller<W> {
                 break Ok(());
             }
             self.heartbeat.beat();
-            self.poll_round();
+            let rest = self.poll_round();
             self.start_newcomers();
-            if self.hand_over() {
-                self.balance_memory();
-            }
+            self.hand_over();
             if let Some(error) = self.fatal.take() {
                 break Err(error);
             }
@@ -152,51 +149,52 @@ impl<W: PartitionWorker> Poller<W> {
                 if let Err(error) = self.look_after_workers(now) {
                     break Err(error);
                 }
-                self.balance_memory();
             }
             if now >= next_commit {
                 next_commit = now + self.options.commit_interval;
                 self.commit();
+            }
+            if let Some(rest) = rest {
+                std::thread::park_timeout(rest);
             }
         };
         self.close();
         outcome
     }
 
-    /// Takes in what is there, up to a bound, and waits only when there is nothing.
-    fn poll_round(&mut self) {
-        let mut wait = POLL;
-        let (mut taken, mut bytes, mut trouble) = (0, 0, None);
-        while taken < MOST_RECORDS_A_ROUND && bytes < MOST_BYTES_A_ROUND {
-            let polled = self.consumer.poll(wait);
-            // A partition may go and come back within one round. Records of before would hide those that are read again.
-            for gone in self.consumer.context().gone.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-                self.batches.remove(&gone);
-            }
-            match polled {
-                None => break,
-                Some(Ok(message)) => {
-                    let position = take(&message, &mut self.topics);
-                    let record = Record::copy(&message, position.0.clone());
-                    bytes += record.size();
-                    self.batches.entry(position).or_default().push(record);
-                    taken += 1;
-                    wait = Duration::ZERO;
-                }
-                Some(Err(error)) => {
-                    trouble = Some(error);
-                    break;
-                }
-            }
-        }
+    /// Takes in what is there and has room; how long to rest if that was nothing.
+    fn poll_round(&mut self) -> Option<Duration> {
+        let room = self.room();
+        let Round { records, full, trouble } = self.intake.take(&room);
         if let Some(error) = trouble {
             self.report(&error);
         }
-        self.read += taken as u64;
-        if taken > 0 {
-            self.trouble_until = None;
-            ::metrics::counter!(metrics::CONSUMED, "group" => self.options.group.clone()).increment(taken as u64);
+        if records == 0 {
+            return Some(if full { REST_WHILE_FULL } else { REST });
         }
+        self.read += records as u64;
+        self.trouble_until = None;
+        ::metrics::counter!(metrics::CONSUMED, "group" => self.options.group.clone()).increment(records as u64);
+        None
+    }
+
+    /// Bytes that may be taken in of each partition. The allowance is shared among those that hold anything: idle topics
+    /// need no room.
+    fn room(&self) -> HashMap<Position, usize> {
+        let assigned = self.intake.consumer.context().assigned();
+        let held: HashMap<&Position, usize> = assigned
+            .iter()
+            .map(|(position, partition)| (position, partition.progress.frontier().outstanding_bytes()))
+            .collect();
+        let active = held.values().filter(|bytes| **bytes > 0).count();
+        let share = self.options.max_outstanding_bytes / active.max(1);
+        ::metrics::gauge!(metrics::OUTSTANDING_BYTES, "group" => self.options.group.clone())
+            .set(held.values().sum::<usize>() as f64);
+        let room = |position: &Position, bytes: usize| {
+            let stands_still = assigned.get(position).is_none_or(|of| of.held || of.restart_at.is_some());
+            if stands_still { 0 } else { share.saturating_sub(bytes) }
+        };
+        held.iter().map(|(position, bytes)| ((*position).clone(), room(position, *bytes))).collect()
     }
 
     fn report(&mut self, error: &RdKafkaError) {
@@ -229,14 +227,16 @@ impl<W: PartitionWorker> Poller<W> {
     }
 
     fn start_newcomers(&mut self) {
-        let rebalances = self.consumer.context();
+        let consumer = Arc::clone(&self.intake.consumer);
+        let rebalances = consumer.context();
         let newcomers = std::mem::take(&mut *rebalances.newcomers.lock().unwrap_or_else(PoisonError::into_inner));
         for (position, committed) in newcomers {
             // What was polled before a worker stood belongs to this assignment and follows.
+            self.intake.open(&position);
             let assigned = self.start(&position, committed);
-            self.consumer.context().assigned().insert(position, assigned);
+            rebalances.assigned().insert(position, assigned);
         }
-        let assigned = self.consumer.context().assigned();
+        let assigned = rebalances.assigned();
         let held = assigned.values().any(|partition| partition.held);
         let troubled = self.trouble_until.is_some_and(|until| Instant::now() < until);
         // A replica beyond the number of partitions never gets one, and is a ready spare all the same.
@@ -264,7 +264,6 @@ impl<W: PartitionWorker> Poller<W> {
             revoked,
             sender,
             task,
-            paused: false,
             held: false,
             committed,
             restart_at: None,
@@ -272,11 +271,10 @@ impl<W: PartitionWorker> Poller<W> {
         }
     }
 
-    /// `true` if there was anything to hand over.
-    fn hand_over(&mut self) -> bool {
-        let any = !self.batches.is_empty();
-        let mut assigned = self.consumer.context().assigned();
-        for (position, batch) in self.batches.drain() {
+    fn hand_over(&mut self) {
+        let Intake { consumer, batches, .. } = &mut self.intake;
+        let mut assigned = consumer.context().assigned();
+        for (position, batch) in batches.drain() {
             // Records of a partition that went meanwhile are read by its next owner.
             let Some(partition) = assigned.get_mut(&position) else { continue };
             if partition.held || partition.restart_at.is_some() {
@@ -297,13 +295,12 @@ impl<W: PartitionWorker> Poller<W> {
             // A worker that ended is found by housekeeping, which seeks back to the frontier.
             let _ = partition.sender.send(batch);
         }
-        any
     }
 
     fn look_after_workers(&mut self, now: Instant) -> anyhow::Result<()> {
         let mut restarts = Vec::new();
         {
-            let mut assigned = self.consumer.context().assigned();
+            let mut assigned = self.intake.consumer.context().assigned();
             let ended: Vec<Position> = assigned
                 .iter()
                 .filter(|(_, partition)| partition.task.is_finished() && !partition.held)
@@ -354,7 +351,7 @@ impl<W: PartitionWorker> Poller<W> {
     /// Reads again from the frontier, with a fresh worker.
     fn restart(&mut self, position: &Position) {
         let (rewind, committed) = {
-            let assigned = self.consumer.context().assigned();
+            let assigned = self.intake.consumer.context().assigned();
             let Some(partition) = assigned.get(position) else { return };
             let frontier = partition.progress.frontier();
             match partition.went_back_to {
@@ -363,60 +360,24 @@ impl<W: PartitionWorker> Poller<W> {
             }
         };
         let offset = rewind.map_or(Offset::Beginning, Offset::Offset);
-        if let Err(error) = self.consumer.seek(&position.0, position.1, offset, Duration::from_secs(10)) {
+        if let Err(error) = self.intake.consumer.seek(&position.0, position.1, offset, Duration::from_secs(10)) {
             tracing::warn!(topic = %position.0, partition = position.1, %error, "going back to the frontier; trying again");
-            if let Some(partition) = self.consumer.context().assigned().get_mut(position) {
+            if let Some(partition) = self.intake.consumer.context().assigned().get_mut(position) {
                 partition.restart_at = Some(Instant::now() + RESTART_DELAY);
             }
             return;
         }
-        self.batches.remove(position);
+        self.intake.batches.remove(position);
         let mut fresh = self.start(position, rewind);
         fresh.committed = committed;
-        let mut assigned = self.consumer.context().assigned();
-        fresh.paused = assigned.get(position).is_some_and(|partition| partition.paused);
-        assigned.insert(position.clone(), fresh);
-    }
-
-    /// Pauses partitions that hold more than their share, resumes those that hold less than half of it.
-    fn balance_memory(&self) {
-        let mut assigned = self.consumer.context().assigned();
-        // Shared among those that hold anything: idle topics need no room.
-        let active = assigned.values().filter(|partition| partition.progress.frontier().outstanding() > 0).count();
-        let share = self.options.max_outstanding_bytes / active.max(1);
-        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
-        let mut total = 0;
-        let mut changed = HashSet::new();
-        for ((topic, number), partition) in assigned.iter() {
-            let bytes = partition.progress.frontier().outstanding_bytes();
-            total += bytes;
-            let stop = partition.held || bytes > share;
-            if stop && !partition.paused {
-                pause.add_partition(topic, *number);
-            } else if !stop && partition.paused && bytes <= share / 2 {
-                resume.add_partition(topic, *number);
-            } else {
-                continue;
-            }
-            changed.insert((topic.clone(), *number));
-        }
-        ::metrics::gauge!(metrics::OUTSTANDING_BYTES, "group" => self.options.group.clone()).set(total as f64);
-        let paused = pause.count() == 0 || self.consumer.pause(&pause).is_ok();
-        let resumed = resume.count() == 0 || self.consumer.resume(&resume).is_ok();
-        if paused && resumed {
-            for position in changed {
-                if let Some(partition) = assigned.get_mut(&position) {
-                    partition.paused = !partition.paused;
-                }
-            }
-        }
+        self.intake.consumer.context().assigned().insert(position.clone(), fresh);
     }
 
     /// Commits each partition's frontier, synchronously.
     fn commit(&self) {
         let mut offsets = TopicPartitionList::new();
         let mut advanced = Vec::new();
-        for ((topic, number), partition) in self.consumer.context().assigned().iter() {
+        for ((topic, number), partition) in self.intake.consumer.context().assigned().iter() {
             let Some(offset) = partition.committable() else { continue };
             if offsets.add_partition_offset(topic, *number, Offset::Offset(offset)).is_ok() {
                 advanced.push(((topic.clone(), *number), offset));
@@ -425,12 +386,12 @@ impl<W: PartitionWorker> Poller<W> {
         if advanced.is_empty() {
             return;
         }
-        let outcome = self.consumer.commit(&offsets, CommitMode::Sync);
+        let outcome = self.intake.consumer.commit(&offsets, CommitMode::Sync);
         let result = if outcome.is_ok() { "done" } else { "failed" };
         ::metrics::counter!(metrics::COMMITS, "group" => self.options.group.clone(), "result" => result).increment(1);
         match outcome {
             Ok(()) => {
-                let mut assigned = self.consumer.context().assigned();
+                let mut assigned = self.intake.consumer.context().assigned();
                 for (position, offset) in advanced {
                     if let Some(partition) = assigned.get_mut(&position) {
                         partition.committed = Some(offset);
@@ -443,17 +404,17 @@ impl<W: PartitionWorker> Poller<W> {
 
     /// Lets go of everything, commits what was done, and leaves the group.
     fn close(self) {
-        let positions: Vec<Position> = self.consumer.context().assigned().keys().cloned().collect();
-        let offsets = self.consumer.context().let_go(&positions);
+        let positions: Vec<Position> = self.intake.consumer.context().assigned().keys().cloned().collect();
+        let offsets = self.intake.consumer.context().let_go(&positions);
         if offsets.count() > 0
-            && let Err(error) = self.consumer.commit(&offsets, CommitMode::Sync)
+            && let Err(error) = self.intake.consumer.commit(&offsets, CommitMode::Sync)
         {
             tracing::warn!(group = self.options.group, %error, "the last commit; its records will be read again");
         }
         tracing::info!(group = self.options.group, records = self.read, "consumer stopped");
         // Closing can hang in the C library (librdkafka #509, #453): it gets a thread of its own and a bounded wait.
         let (sender, closed) = std::sync::mpsc::channel();
-        let Self { consumer, .. } = self;
+        let consumer = self.intake.close();
         std::thread::spawn(move || {
             consumer.unsubscribe();
             drop(consumer);
@@ -463,16 +424,4 @@ impl<W: PartitionWorker> Poller<W> {
             tracing::warn!("leaving the consumer group took too long; the broker will notice by itself");
         }
     }
-}
-
-fn take(message: &BorrowedMessage<'_>, topics: &mut HashMap<String, Arc<str>>) -> Position {
-    let topic = match topics.get(message.topic()) {
-        Some(topic) => Arc::clone(topic),
-        None => {
-            let topic: Arc<str> = message.topic().into();
-            topics.insert(message.topic().to_owned(), Arc::clone(&topic));
-            topic
-        }
-    };
-    (topic, message.partition())
 }

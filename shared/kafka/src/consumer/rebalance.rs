@@ -22,7 +22,6 @@ pub(crate) struct Assigned {
     pub(crate) revoked: CancellationToken,
     pub(crate) sender: tokio::sync::mpsc::UnboundedSender<Vec<crate::Record>>,
     pub(crate) task: tokio::task::JoinHandle<Result<(), super::WorkerStop>>,
-    pub(crate) paused: bool,
     pub(crate) held: bool,
     pub(crate) committed: Option<i64>,
     pub(crate) restart_at: Option<Instant>,
@@ -117,10 +116,6 @@ impl ConsumerContext for Rebalances {
         let Rebalance::Assign(list) = rebalance else { return };
         ::metrics::counter!(metrics::REBALANCES, "group" => self.group.clone(), "kind" => "assigned").increment(1);
         tracing::info!(group = self.group, partitions = list.count(), "partitions come");
-        // A pause outlives the assignment inside librdkafka, and we begin with the memory of none.
-        if let Err(error) = consumer.resume(list) {
-            tracing::warn!(group = self.group, %error, "resuming the partitions that come");
-        }
         let mut asked = TopicPartitionList::new();
         for (topic, partition) in positions(list) {
             asked.add_partition(&topic, partition);
