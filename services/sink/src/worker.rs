@@ -11,7 +11,7 @@ use outcry_kafka::{
     KafkaConfig, Partition, PartitionWorker, Publisher, Record, RejectLimit, WorkerStop, letter_from_record, topic_ids,
 };
 use outcry_runtime::{Backoff, Clock, Component, Context};
-use outcry_warehouse::{Batch, RowBuffer, StoredTable, Warehouse};
+use outcry_warehouse::{Batch, StoredTable, Warehouse};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -27,8 +27,6 @@ pub(crate) struct Worker {
     clock: Arc<dyn Clock>,
     health: Component,
     limit: Mutex<RejectLimit>,
-    /// Of batches that are stored, for the next ones.
-    buffers: Mutex<Vec<RowBuffer>>,
 }
 
 /// What is collected for the next INSERT.
@@ -53,19 +51,6 @@ impl Worker {
             clock: Arc::clone(&context.clock),
             health,
             limit: Mutex::default(),
-            buffers: Mutex::default(),
-        }
-    }
-
-    fn buffer(&self) -> RowBuffer {
-        let spare = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        // The last row may pass the bound.
-        spare.unwrap_or_else(|| RowBuffer::with_room(self.settings.max_bytes + 64 * 1024))
-    }
-
-    fn take_back(&self, batch: Batch) {
-        if let Some(buffer) = batch.into_buffer() {
-            self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
         }
     }
 
@@ -158,7 +143,7 @@ impl Worker {
             return crate::controls::write_by_token(performer, &batch).await;
         }
         let already_stored = core.already_stored;
-        core.begin(batch.clone());
+        core.begin(batch);
         while !core.is_done() {
             if performer.revoked.is_cancelled() && !matches!(core.command(), Command::Insert(_)) {
                 failpoint::at("sink::in_rebalance");
@@ -171,7 +156,6 @@ impl Worker {
             let event = performer.perform(command).await;
             core.on(event);
         }
-        self.take_back(batch);
         self.health.ready();
         // Whatever it took, this batch is stored: the next one's troubles are its own.
         performer.backoff.reset();
@@ -198,13 +182,7 @@ impl PartitionWorker for Worker {
         let Some(epoch) = self.prepare(&partition).await else { return Ok(()) };
         let number = u32::try_from(partition.partition).unwrap_or_default();
         let name = partition.topic.to_string();
-        let fresh = || Building {
-            batch: Batch::new(table, &name, epoch, number).in_buffer(self.buffer()),
-            backlog: VecDeque::new(),
-            through: None,
-            since: None,
-            hold: None,
-        };
+        let fresh = |batch| Building { batch, backlog: VecDeque::new(), through: None, since: None, hold: None };
         let mut performer = Performer {
             warehouse: self.warehouse.clone(),
             publisher: self.publisher.clone(),
@@ -219,12 +197,13 @@ impl PartitionWorker for Worker {
             revoked: partition.revoked(),
         };
         let mut core = Core::default();
-        let mut building = fresh();
+        let mut building = fresh(Batch::new(table, &name, epoch, number));
+        let mut spare = Batch::new(table, &name, epoch, number);
         loop {
             if !self.collect(&mut building, &mut partition, table).await? {
                 return Ok(());
             }
-            let mut next = fresh();
+            let mut next = fresh(spare);
             std::mem::swap(&mut next.backlog, &mut building.backlog);
             let (through, hold) = (building.through, building.hold.take());
             failpoint::at("sink::encoded");
@@ -232,7 +211,7 @@ impl PartitionWorker for Worker {
             crate::controls::commit_first(&partition, through).await;
             let mut open = true;
             let stored = {
-                let write = self.write(&mut core, &mut performer, building.batch);
+                let write = self.write(&mut core, &mut performer, building.batch.clone());
                 tokio::pin!(write);
                 loop {
                     tokio::select! {
@@ -263,7 +242,7 @@ impl PartitionWorker for Worker {
                 failpoint::at("sink::in_rebalance");
                 return Ok(());
             }
-            building = next;
+            spare = std::mem::replace(&mut building, next).batch.emptied();
         }
     }
 }

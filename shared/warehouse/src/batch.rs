@@ -1,6 +1,6 @@
 //! Rows of one Kafka partition, encoded as they come: what one INSERT stores, whole or not at all.
 
-use crate::{CustomerSighting, KafkaPosition, Row, RowBuffer, StoredTable, native};
+use crate::{CustomerSighting, KafkaPosition, Row, RowBuffer, StoredTable, native::Columns};
 use bytes::Bytes;
 use outcry_domain::Timestamp;
 use std::{
@@ -16,10 +16,11 @@ pub struct Batch {
     topic: Arc<str>,
     epoch: u16,
     partition: u32,
-    rows: Arc<RowBuffer>,
-    /// Each row's offset, and where it ends in `rows`.
-    ends: Vec<(u64, usize)>,
+    rows: Arc<Columns>,
+    offsets: Vec<u64>,
     customers: Arc<Customers>,
+    /// The row that is being added.
+    cells: RowBuffer,
 }
 
 impl Batch {
@@ -30,35 +31,36 @@ impl Batch {
             topic: topic.into(),
             epoch,
             partition,
-            rows: Arc::default(),
-            ends: Vec::new(),
+            rows: Arc::new(Columns::new(table.columns())),
+            offsets: Vec::new(),
             customers: Arc::default(),
+            cells: RowBuffer::default(),
         }
     }
 
-    /// Collects its rows in this buffer, which is empty and has room already: a fresh one of several megabytes for each batch
-    /// is paid for page by page.
+    /// The batch without its rows, and with their room; a new one if somebody else still holds the rows.
     #[must_use]
-    pub fn in_buffer(self, rows: RowBuffer) -> Self {
-        debug_assert!(self.is_empty() && rows.is_empty());
-        Self { rows: Arc::new(rows), ..self }
-    }
-
-    /// The buffer, emptied, unless somebody else still holds the rows.
-    pub fn into_buffer(self) -> Option<RowBuffer> {
-        let mut rows = Arc::into_inner(self.rows)?;
+    pub fn emptied(mut self) -> Self {
+        let Some(rows) = Arc::get_mut(&mut self.rows) else {
+            return Self::new(self.table, &self.topic, self.epoch, self.partition);
+        };
         rows.clear();
-        Some(rows)
+        self.offsets.clear();
+        self.customers = Arc::default();
+        self
     }
 
     /// Adds the row of one record. The row's type must be the table's.
     pub fn push<R: Row>(&mut self, offset: u64, row: &R) {
         debug_assert!(R::TABLE == self.table, "{:?} does not go to {}", R::TABLE, self.table.name());
         let position = KafkaPosition { epoch: self.epoch, partition: self.partition, offset };
+        self.cells.clear();
+        row.encode(position, &mut self.cells);
         // Unshared while the batch is being filled, so nothing is copied.
-        let rows = Arc::make_mut(&mut self.rows);
-        row.encode(position, rows);
-        self.ends.push((offset, rows.len()));
+        let fits = Arc::make_mut(&mut self.rows).push(self.cells.as_bytes());
+        // The server refuses columns of different lengths, so that nothing is taken for stored.
+        debug_assert!(fits, "a row of {} is not what its columns say", self.table.name());
+        self.offsets.push(offset);
         if let Some(sighting) = row.customer() {
             Arc::make_mut(&mut self.customers).add(&sighting);
         }
@@ -86,32 +88,32 @@ impl Batch {
 
     /// Rows in it.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.offsets.len()
     }
 
     /// `true` when there is no row to store.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.offsets.is_empty()
     }
 
-    /// Bytes of its rows.
+    /// Bytes of its rows, about.
     pub fn bytes(&self) -> usize {
-        self.rows.len()
+        self.rows.bytes()
     }
 
     /// The offsets of its rows.
     pub fn offsets(&self) -> impl Iterator<Item = u64> + '_ {
-        self.ends.iter().map(|(offset, _)| *offset)
+        self.offsets.iter().copied()
     }
 
     /// The first row's offset.
     pub fn first_offset(&self) -> Option<u64> {
-        self.ends.first().map(|(offset, _)| *offset)
+        self.offsets.first().copied()
     }
 
     /// The last row's offset.
     pub fn last_offset(&self) -> Option<u64> {
-        self.ends.last().map(|(offset, _)| *offset)
+        self.offsets.last().copied()
     }
 
     /// The rows that are not among `present` (sorted offsets, as a read-back gives them). The customers stay whole: storing
@@ -127,26 +129,19 @@ impl Batch {
     }
 
     fn rows_where(&self, wanted: impl Fn(usize, u64) -> bool) -> Self {
-        let all = self.rows.as_bytes();
-        let mut rows = RowBuffer::default();
-        let mut ends = Vec::new();
-        let mut start = 0;
-        for (position, (offset, end)) in self.ends.iter().enumerate() {
-            if wanted(position, *offset) {
-                rows.append(&all[start..*end]);
-                ends.push((*offset, rows.len()));
-            }
-            start = *end;
+        let keep: Vec<bool> =
+            self.offsets.iter().enumerate().map(|(position, offset)| wanted(position, *offset)).collect();
+        let kept = self.offsets.iter().zip(&keep).filter(|(_, keep)| **keep);
+        Self {
+            rows: Arc::new(self.rows.filtered(&keep)),
+            offsets: kept.map(|(offset, _)| *offset).collect(),
+            ..self.clone()
         }
-        Self { rows: rows.into(), ends, ..self.clone() }
     }
 
     /// The rows as they are sent: one block of the Native format.
     pub(crate) fn block(&self) -> Bytes {
-        let block = native::block(self.table.columns(), self.len(), self.rows.as_bytes());
-        debug_assert!(block.is_some(), "the rows of {} are not what its columns say", self.table.name());
-        // The server refuses an empty block, so that nothing is taken for stored.
-        block.unwrap_or_default().into()
+        self.rows.block().into()
     }
 
     /// The customers as they are sent, and how many rows that is.
@@ -224,23 +219,20 @@ mod tests {
         }
     }
 
-    fn batch(letters: &[u8]) -> Batch {
-        let mut batch = Batch::new(StoredTable::Coverage, "t", 1, 0);
+    fn batch_at(first: u64, letters: &[u8]) -> Batch {
+        let rows = Arc::new(Columns::new(&[("letters", "String"), ("offset", "UInt64")]));
+        let mut batch = Batch { rows, ..Batch::new(StoredTable::Coverage, "t", 1, 0) };
         for (position, letter) in letters.iter().enumerate() {
-            batch.push(10 + position as u64, &Letter(*letter));
+            // A blank leaves its offset out.
+            if *letter != b' ' {
+                batch.push(first + position as u64, &Letter(*letter));
+            }
         }
         batch
     }
 
-    fn rows(batch: &Batch) -> Vec<(u64, Vec<u8>)> {
-        let mut start = 0;
-        let mut rows = Vec::new();
-        for (offset, end) in &batch.ends {
-            rows.push((*offset, batch.rows.as_bytes()[start..*end].to_vec()));
-            start = *end;
-        }
-        assert_eq!(start, batch.bytes());
-        rows
+    fn batch(letters: &[u8]) -> Batch {
+        batch_at(10, letters)
     }
 
     #[test]
@@ -248,7 +240,7 @@ mod tests {
         let whole = batch(b"abcd");
         let missing = whole.without(&[10, 12, 99]);
         assert_eq!(missing.offsets().collect::<Vec<_>>(), [11, 13]);
-        assert_eq!(rows(&missing), [rows(&whole)[1].clone(), rows(&whole)[3].clone()]);
+        assert_eq!(missing.block(), batch(b" b d").block());
         assert!(whole.without(&[10, 11, 12, 13]).is_empty());
     }
 
@@ -256,11 +248,23 @@ mod tests {
     fn halves_are_the_whole() {
         let whole = batch(b"abcde");
         let (first, second) = whole.halves();
-        assert_eq!([rows(&first), rows(&second)].concat(), rows(&whole));
+        assert_eq!((first.block(), second.block()), (batch(b"ab").block(), batch(b"  cde").block()));
         assert_eq!((first.len(), second.len()), (2, 3));
         assert_eq!((second.first_offset(), second.last_offset()), (Some(12), Some(14)));
         let (left, right) = batch(b"a").halves();
         assert!(left.is_empty() && right.len() == 1);
+    }
+
+    #[test]
+    fn an_emptied_batch_is_as_new_and_leaves_the_rows_to_whoever_holds_them() {
+        let first = batch(b"abc");
+        let held = first.clone();
+        let (before, again) = (held.block(), first.emptied());
+        assert!(again.is_empty() && again.bytes() == 0);
+        assert_eq!(held.block(), before);
+        let mut again = held.emptied();
+        again.push(20, &Letter(b'z'));
+        assert_eq!(again.block(), batch_at(20, b"z").block());
     }
 
     #[test]

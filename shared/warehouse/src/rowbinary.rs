@@ -14,11 +14,6 @@ impl RowBuffer {
         self.bytes.len()
     }
 
-    /// Empty, with room for this many bytes. Room that is not written to costs no memory.
-    pub fn with_room(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes) }
-    }
-
     /// Forgets the rows and keeps the room.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -31,11 +26,6 @@ impl RowBuffer {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Rows that are encoded already.
-    pub(crate) fn append(&mut self, rows: &[u8]) {
-        self.bytes.extend_from_slice(rows);
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {

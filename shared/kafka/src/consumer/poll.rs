@@ -88,8 +88,9 @@ impl<W: PartitionWorker> Poller<W> {
             // Of each partition: what waits in librdkafka beside what the workers hold.
             .set("queued.max.messages.kbytes", "2048")
             .set("queued.min.messages", "20000")
-            .set("fetch.message.max.bytes", "1048576")
-            .set("fetch.max.bytes", (16 * 1024 * 1024).to_string())
+            // As they are on the wire: compressed, and several times as much in memory. A larger record is fetched all the same.
+            .set("fetch.message.max.bytes", (256 * 1024).to_string())
+            .set("fetch.max.bytes", (4 * 1024 * 1024).to_string())
             // One second by default: a queue that was full for a moment would hold its partition up for that long.
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.wait.max.ms", "100")
@@ -259,16 +260,7 @@ impl<W: PartitionWorker> Poller<W> {
         };
         let worker = Arc::clone(&self.worker);
         let task = self.runtime.spawn(async move { worker.work(partition).await });
-        Assigned {
-            progress,
-            revoked,
-            sender,
-            task,
-            held: false,
-            committed,
-            restart_at: None,
-            went_back_to: None,
-        }
+        Assigned { progress, revoked, sender, task, held: false, committed, restart_at: None, went_back_to: None }
     }
 
     fn hand_over(&mut self) {
