@@ -19,6 +19,7 @@ pub mod process;
 pub mod proxy;
 pub mod smtp;
 pub mod stack;
+pub mod topic;
 
 pub use clickhouse::{ClickHouseEndpoint, ClickHouseOptions, ClickHouseServer};
 pub use clickhouse_config::ClickHousePasswords;
@@ -31,6 +32,7 @@ pub use ports::free_port;
 pub use proxy::{Fault, FaultProxy};
 pub use smtp::{ReceivedMail, SmtpOptions, SmtpServer};
 pub use stack::{Stack, StackAddresses, StackOptions, fresh_prefix, shared_stack};
+pub use topic::{PATIENCE, TopicRecord, read_topic_until, wait_until};
 
 use error::Doing;
 

@@ -5,21 +5,21 @@ use outcry_domain::{
     ItemId, Mail, Origin, SCHEMA_VERSION,
     classification::{Category, Kind, Scored, Sentiment, Urgency},
 };
-use outcry_kafka::{Outcome, Publisher, Record, Topic, ensure_topics, for_each_record};
+use outcry_kafka::{Publisher, Topic, ensure_topics};
 use outcry_notifier::Config;
 use outcry_runtime::{Clock, Context, ServiceConfig, SystemClock};
-use outcry_sandbox::{ReceivedMail, SmtpOptions, SmtpServer, fresh_prefix, shared_stack};
+use outcry_sandbox::{
+    ReceivedMail, SmtpOptions, SmtpServer, TopicRecord, fresh_prefix, read_topic_until, shared_stack, wait_until,
+};
 use serde::de::DeserializeOwned;
 use std::{
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Mutex,
+        atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::task::JoinHandle;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Notifier {
     config: Config,
@@ -87,12 +87,9 @@ impl Notifier {
             self.put(&marker).await;
             markers.push(marker.item.mail.unwrap().from);
         }
-        let started = Instant::now();
         let answered = |mail: &ReceivedMail| mail.to.iter().any(|to| markers.contains(to));
-        while self.smtp.received().iter().filter(|mail| answered(mail)).count() < markers.len() {
-            assert!(started.elapsed() < PATIENCE, "the notifier does not catch up");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let all = || self.smtp.received().iter().filter(|mail| answered(mail)).count() >= markers.len();
+        assert!(wait_until(all).await, "the notifier does not catch up");
         self.kept.lock().unwrap().extend(self.smtp.take().into_iter().filter(|mail| !answered(mail)));
     }
 
@@ -106,25 +103,9 @@ impl Notifier {
         topic: Topic,
         enough: impl Fn(&[T]) -> bool,
     ) -> Vec<T> {
-        static READERS: AtomicU32 = AtomicU32::new(0);
-        let group = format!("reader-{}", READERS.fetch_add(1, Ordering::Relaxed));
-        let (context, kafka) = (Context::for_tests(), self.config.kafka.clone());
-        let found: Arc<Mutex<Vec<T>>> = Arc::default();
-        let (keep, stop, publisher) = (found.clone(), context.shutdown.clone(), self.publisher.clone());
-        let reading = tokio::spawn(async move {
-            let handler = move |record: Record| {
-                keep.lock().unwrap().push(serde_json::from_slice(&record.payload).unwrap());
-                async { Outcome::Done }
-            };
-            for_each_record(&kafka, &group, &[topic], &publisher, &context, handler).await
-        });
-        let started = Instant::now();
-        while !enough(&found.lock().unwrap()) && started.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        stop.cancel();
-        reading.await.unwrap().unwrap();
-        std::mem::take(&mut *found.lock().unwrap())
+        let (kafka, parsed) =
+            (&self.config.kafka, |record: &TopicRecord| serde_json::from_slice(&record.payload).unwrap());
+        read_topic_until(&kafka.bootstrap_servers, &kafka.topic_name(topic), parsed, enough).await
     }
 }
 
