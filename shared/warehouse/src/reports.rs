@@ -96,7 +96,8 @@ const REPORTS: &[Report] = &[
         name: "gaps",
         title: "What was not covered",
         description: "Sources and windows in which a source listed more than was produced. No row means that nothing is missing \
-                      among what was compared.",
+                      among what was compared. Windows may overlap; what is missing in \
+                      several of them stands in the shortest, once.",
         columns: &[
             column("brand", "", "the brand's id"),
             column("channel", "", "email, phone or social"),
@@ -106,7 +107,7 @@ const REPORTS: &[Report] = &[
             column("window_end", "", "first instant after it, UTC"),
             column("listed", "items", "what the source listed"),
             column("produced", "items", "what was produced of it"),
-            column("missing", "items", "what is missing"),
+            column("missing", "items", "what is missing, and in no other row"),
             column("note", "", "why, in words"),
         ],
         sql: include_str!("../reports/gaps.sql"),
