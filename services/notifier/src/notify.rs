@@ -12,7 +12,7 @@ use crate::{
     template::{self, Templates},
 };
 use lettre::message::Mailbox;
-use outcry_domain::{Brand, CaseId, ClassifiedItem, SCHEMA_VERSION};
+use outcry_domain::{Brand, CaseId, ClassifiedItem, SCHEMA_VERSION, classification::RECLASSIFIED_HEADER};
 use outcry_kafka::{Outcome, Publisher, Record, Topic};
 use outcry_runtime::{Component, Context};
 use serde::Deserialize;
@@ -74,6 +74,10 @@ impl Notify {
 
     /// Does what is due for a record. May be repeated: what was sent is not sent again.
     pub async fn handle(&self, record: Record) -> Outcome {
+        if record.header(RECLASSIFIED_HEADER).is_some() {
+            note_withheld("reclassified");
+            return Outcome::Skip;
+        }
         let Ok(Versioned { item: Version { schema_version } }) = serde_json::from_slice(&record.payload) else {
             return self.pass_over();
         };

@@ -185,3 +185,21 @@ async fn a_record_of_another_version_stops_its_partition_and_not_the_service() {
     assert!(received.len() >= 5, "the other partitions go on: {}", received.len());
     run.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_only_brings_new_labels_writes_to_nobody() {
+    let notifier = Notifier::new("[notifier.alerts]\nto = [\"duty@acme.example\"]\n").await;
+    let run = notifier.start();
+    let mut critical = classified("ana@shop.example", 1, "en");
+    critical.classification.urgency.label = Urgency::Critical;
+    notifier.put_reclassified(&critical).await;
+    notifier.caught_up().await;
+    assert!(notifier.mails().is_empty(), "new labels wrote to somebody");
+    // The same as news.
+    notifier.put(&critical).await;
+    notifier.caught_up().await;
+    run.stop().await;
+    let mut to: Vec<_> = notifier.mails().into_iter().flat_map(|mail| mail.to).collect();
+    to.sort();
+    assert_eq!(to, ["ana@shop.example", "duty@acme.example"]);
+}

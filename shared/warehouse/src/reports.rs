@@ -142,7 +142,7 @@ impl ReportParams {
 }
 
 /// `2026-03-01 09:30:00.000`, as ClickHouse reads a DateTime64.
-fn date_time(at: Timestamp) -> String {
+pub(crate) fn date_time(at: Timestamp) -> String {
     at.to_string().replace('T', " ").trim_end_matches('Z').to_owned()
 }
 

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod facts;
+#[cfg(test)]
+mod labels;
 
 use facts::{Facts, Opened, at, call_event, counted_rows};
 use outcry_domain::*;

@@ -3,9 +3,9 @@
 use outcry_domain::{
     AuthorKind, Brand, CaseId, Channel, Classification, ClassifiedItem, ContactId, CustomerKey, Direction, Item,
     ItemId, Mail, Origin, SCHEMA_VERSION,
-    classification::{Category, Kind, Scored, Sentiment, Urgency},
+    classification::{Category, Kind, RECLASSIFIED_HEADER, Scored, Sentiment, Urgency},
 };
-use outcry_kafka::{Publisher, Topic, ensure_topics};
+use outcry_kafka::{Outgoing, Publisher, Topic, ensure_topics};
 use outcry_notifier::Config;
 use outcry_runtime::{Clock, Context, ServiceConfig, SystemClock};
 use outcry_sandbox::{
@@ -69,6 +69,17 @@ impl Notifier {
     pub async fn put(&self, item: &ClassifiedItem) {
         let key = item.item.case_id.to_string();
         self.publisher.publish_json(Topic::ItemsClassified, &key, item).await.unwrap();
+    }
+
+    pub async fn put_reclassified(&self, item: &ClassifiedItem) {
+        let mark = (RECLASSIFIED_HEADER.to_owned(), b"2".to_vec());
+        let record = Outgoing {
+            topic: self.config.kafka.topic_name(Topic::ItemsClassified),
+            key: item.item.case_id.to_string().into_bytes(),
+            payload: serde_json::to_vec(item).unwrap(),
+            headers: vec![mark],
+        };
+        self.publisher.publish_record(record).await.unwrap();
     }
 
     pub async fn put_garbage(&self) {
