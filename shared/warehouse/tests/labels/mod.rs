@@ -3,7 +3,7 @@
 use crate::facts::{self, Facts, Opened, at, call_event};
 use outcry_domain::{classification::*, *};
 use outcry_warehouse::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn ever() -> Stretch {
     let end = Timestamp::from_millis(i64::MAX);
@@ -136,4 +136,95 @@ async fn what_a_person_corrected_stays_whatever_classifier_reads_it_later() {
         let item = opened.analyst.query("SELECT category FROM items", &[]).await.unwrap();
         assert_eq!(item.rows, [[json!(category.as_str())]], "an item keeps the classifier's own word");
     }
+}
+
+/// Five mails. Counted are a, b, c and d; e is spam, a person says.
+///
+/// | mail | classifier           | confidence | person says        |
+/// |------|----------------------|------------|--------------------|
+/// | a    | delivery             | 0.5        | safety, then delivery |
+/// | b    | delivery             | 0.95       | safety             |
+/// | c    | other                | 0.95       | other              |
+/// | d    | other, for review    | 0.5        |                    |
+/// | e    | delivery, complaint  | 0.5        | kind: spam         |
+#[tokio::test]
+async fn classifier_quality_is_what_a_person_counts_by_hand() {
+    let opened = Opened::fresh().await;
+    let mut rows = Facts::new().mail("a", 0).mail("b", 1).mail("c", 2).mail("d", 3).mail("e", 4).done();
+    rows[1].classification.category.confidence = 0.95;
+    rows[2].classification.category = Scored { label: Category::Other, confidence: 0.95 };
+    rows[3].classification.category.label = Category::Other;
+    rows[3].classification.needs_review = true;
+    opened.store(&rows).await;
+    let items: Vec<Item> = rows.iter().map(|row| row.item.clone()).collect();
+    let corrections = [
+        (&items[0], 20, "category", "delivery"),
+        (&items[0], 10, "category", "safety"),
+        (&items[1], 10, "category", "safety"),
+        (&items[2], 10, "category", "other"),
+        (&items[4], 10, "kind", "spam"),
+        (&items[4], 11, "queue", "an axis of their own, which the classifier does not know"),
+    ];
+    correct(&opened, &corrections).await;
+    let report = opened.analyst.report("classifier-quality", &ReportParams::default()).await.unwrap();
+    let (none, alarm) = (Value::Null, "above 15 %");
+    let row = |measure: &str, axis: &str, label: &str, (contacts, hits, share): (u64, u64, f64), expected: &Value| {
+        let alarm = if measure == "share" { alarm } else { "" };
+        let share = if share.fract() == 0.0 { json!(share as u64) } else { json!(share) };
+        vec![
+            json!(measure),
+            json!(axis),
+            json!(label),
+            json!(contacts),
+            json!(hits),
+            share,
+            expected.clone(),
+            json!(alarm),
+        ]
+    };
+    let expected = [
+        row("agreement", "category", "all", (3, 2, 0.667), &none),
+        row("agreement", "kind", "all", (1, 0, 0.0), &none),
+        row("precision", "category", "delivery", (2, 1, 0.5), &none),
+        row("precision", "category", "other", (1, 1, 1.0), &none),
+        row("precision", "kind", "complaint", (1, 0, 0.0), &none),
+        row("recall", "category", "delivery", (1, 1, 1.0), &none),
+        row("recall", "category", "other", (1, 1, 1.0), &none),
+        row("recall", "category", "safety", (1, 0, 0.0), &none),
+        row("recall", "kind", "spam", (1, 0, 0.0), &none),
+        row("share", "category", "other", (4, 2, 0.5), &none),
+        row("share", "review", "needs_review", (4, 1, 0.25), &none),
+        row("calibration", "category", "0.5 to 0.6", (1, 1, 1.0), &json!(0.5)),
+        row("calibration", "category", "0.9 to 1.0", (2, 1, 0.5), &json!(0.95)),
+        row("calibration", "kind", "0.5 to 0.6", (1, 0, 0.0), &json!(0.5)),
+    ];
+    assert_eq!(report.rows, expected);
+    // Of the second and third mail alone: nobody's kind, no review, half of them other.
+    let params = ReportParams { from: Some(at(1)), to: Some(at(3)), ..ReportParams::default() };
+    let part = opened.analyst.report("classifier-quality", &params).await.unwrap();
+    assert_eq!(part.rows[0][..5], [json!("agreement"), json!("category"), json!("all"), json!(2), json!(1)]);
+    let review = part.rows.iter().find(|row| row[1] == json!("review")).unwrap();
+    assert_eq!((&review[3], &review[4], &review[7]), (&json!(2), &json!(0), &json!("")));
+    let elsewhere = ReportParams { brand: Some("none".into()), ..ReportParams::default() };
+    assert!(opened.analyst.report("classifier-quality", &elsewhere).await.unwrap().rows.is_empty());
+}
+
+/// The words that stand for a contact are those of its latest version that has any, and so are the labels that are judged.
+#[tokio::test]
+async fn the_label_that_is_judged_is_that_of_the_version_that_is_shown() {
+    let opened = Opened::fresh().await;
+    let mut rows = vec![
+        facts::post("p", "it is late", 10, channel::PostEventKind::Published),
+        facts::post("p", "it is broken", 20, channel::PostEventKind::Published),
+        facts::post("p", "", 30, channel::PostEventKind::Deleted),
+    ];
+    rows[1].classification.category.label = Category::ProductQuality;
+    rows[2].classification.category.label = Category::Other;
+    opened.store(&rows).await;
+    let item = rows[0].item.clone();
+    correct(&opened, &[(&item, 40, "category", "product_quality")]).await;
+    let report = opened.analyst.report("classifier-quality", &ReportParams::default()).await.unwrap();
+    assert_eq!(report.rows[0][..5], [json!("agreement"), json!("category"), json!("all"), json!(1), json!(1)]);
+    let other = report.rows.iter().find(|row| row[2] == json!("other")).unwrap();
+    assert_eq!((&other[3], &other[4]), (&json!(1), &json!(0)));
 }
