@@ -319,3 +319,17 @@ async fn a_topic_is_read_in_batches_no_faster_than_they_are_taken() {
     let seen = looked_at.load(Ordering::SeqCst);
     assert!(seen <= 4, "nobody listens, and {seen} records were read");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_was_removed_stays_removed() {
+    let (_cluster, config) = cluster(1);
+    let publisher = Publisher::new(&config, "test").unwrap();
+    let open = || Checkpoints::open(&config, &publisher, "email:support");
+    let checkpoints = open().await.unwrap();
+    checkpoints.save("INBOX", &7).await.unwrap();
+    checkpoints.save("Sent", &8).await.unwrap();
+    checkpoints.remove("INBOX").await.unwrap();
+    for opened in [checkpoints, open().await.unwrap()] {
+        assert_eq!((opened.get::<u32>("INBOX"), opened.get::<u32>("Sent")), (None, Some(8)));
+    }
+}

@@ -43,6 +43,11 @@ impl Run {
 
 impl Notifier {
     pub async fn new(more: &str) -> Self {
+        Self::with_smtp("", more).await
+    }
+
+    /// With more lines of `[notifier.smtp]`.
+    pub async fn with_smtp(smtp_lines: &str, more: &str) -> Self {
         let stack = shared_stack().await;
         let smtp = SmtpServer::start(SmtpOptions::default()).unwrap();
         let kafka = stack.config_toml(&fresh_prefix(), "unused");
@@ -51,7 +56,7 @@ impl Notifier {
         let config: Config = toml::from_str(&format!(
             "{kafka}[[brands]]\nid = \"acme\"\nname = \"Acme\"\nlanguages = [\"it\"]\nown_domains = [\"acme.example\"]\n\
              [notifier.smtp]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
-             from = \"Acme Care <care@acme.example>\"\n[notifier.acknowledgements]\nenabled = true\n{more}"
+             from = \"Acme Care <care@acme.example>\"\n{smtp_lines}[notifier.acknowledgements]\nenabled = true\n{more}"
         ))
         .unwrap();
         config.validate().unwrap();
@@ -80,6 +85,12 @@ impl Notifier {
             headers: vec![mark],
         };
         self.publisher.publish_record(record).await.unwrap();
+    }
+
+    /// The keys of a topic, as soon as `enough`.
+    pub async fn keys_until(&self, topic: Topic, enough: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let (kafka, key) = (&self.config.kafka, |record: &TopicRecord| String::from_utf8(record.key.clone()).unwrap());
+        read_topic_until(&kafka.bootstrap_servers, &kafka.topic_name(topic), key, enough).await
     }
 
     pub async fn put_garbage(&self) {
