@@ -11,7 +11,7 @@ pub mod metrics;
 mod record;
 mod worker;
 
-pub use config::Config;
+pub use config::{ClassifierSection, Config};
 pub use record::{Refusal, classify_record};
 
 use anyhow::Context as _;
@@ -20,13 +20,19 @@ use outcry_kafka::{ConsumerOptions, Publisher, Topic, run_partitions};
 use outcry_runtime::Context;
 use std::collections::HashMap;
 
+/// The classifier that a configuration names.
+pub fn open_classifier(section: &ClassifierSection) -> anyhow::Result<Classifier> {
+    let classifier = Classifier::builtin();
+    Ok(match &section.release {
+        Some(release) => classifier.with_release(release),
+        None => classifier,
+    })
+}
+
 /// Runs until shutdown.
 pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
     let publisher = Publisher::new(&config.kafka, "classifier").context("preparing the output")?;
-    let classifier = match &config.classifier.release {
-        Some(release) => Classifier::builtin().with_release(release),
-        None => Classifier::builtin(),
-    };
+    let classifier = open_classifier(&config.classifier)?;
     tracing::info!(version = classifier.version(), "classifier");
     let languages: HashMap<String, Vec<String>> =
         config.brands.iter().map(|brand| (brand.id.clone(), brand.languages.clone())).collect();

@@ -1,7 +1,10 @@
 //! One record: raw bytes in, classified bytes out. Pure.
 
 use outcry_classify::{Classifier, Input, Scratch};
-use outcry_domain::{Classification, Item, SCHEMA_VERSION, schema::stated_version};
+use outcry_domain::{
+    Classification, Item, SCHEMA_VERSION,
+    schema::{describe_json_error, stated_version},
+};
 
 /// Why a record gave no output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub fn classify_record<'a>(
         Err(error) => {
             return Err(match stated_version(payload) {
                 Some(version) if version != SCHEMA_VERSION => Refusal::UnknownVersion(version),
-                _ => Refusal::Undecodable(describe(&error)),
+                _ => Refusal::Undecodable(describe_json_error(&error)),
             });
         }
     };
@@ -40,17 +43,6 @@ pub fn classify_record<'a>(
         .map_err(|error| Refusal::Undecodable(format!("its classification cannot be written: {error}")))?;
     out.push(b'}');
     Ok(classification)
-}
-
-/// Serde quotes what it found, which may be a customer's words: only the kind of error and its place are kept.
-fn describe(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Syntax => "not JSON",
-        serde_json::error::Category::Eof => "cut short",
-        serde_json::error::Category::Io => "unreadable",
-        serde_json::error::Category::Data => "not an item: a value of the wrong type, or a field is missing",
-    };
-    format!("{what} at line {} column {}", error.line(), error.column())
 }
 
 #[cfg(test)]

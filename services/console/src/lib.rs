@@ -19,7 +19,7 @@ pub use routes::{App, router};
 
 use anyhow::Context as _;
 use feed::{Entry, Feed};
-use outcry_domain::ClassifiedItem;
+use outcry_domain::{ClassifiedItem, classification::RECLASSIFIED_HEADER};
 use outcry_kafka::{Outcome, Publisher, Topic, for_each_record};
 use outcry_runtime::Context;
 use outcry_warehouse::Warehouse;
@@ -56,7 +56,9 @@ pub async fn serve(listener: TcpListener, config: Config, context: Context) -> a
         .into_future();
     let handler = move |record: outcry_kafka::Record| {
         let feed = feed.clone();
-        async move { show(&feed, &record.payload) }
+        // Other labels of an old item are no news.
+        let is_news = record.header(RECLASSIFIED_HEADER).is_none();
+        async move { if is_news { show(&feed, &record.payload) } else { Outcome::Skip } }
     };
     let feeding = async {
         let fed = for_each_record(&config.kafka, NAME, &[Topic::ItemsClassified], &publisher, &context, handler).await;

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use outcry_console::{Config, serve};
-use outcry_domain::{CaseEvent, ClassifiedItem};
-use outcry_kafka::{KafkaConfig, Outcome, Publisher, Record, Topic, ensure_topics, for_each_record};
+use outcry_domain::{
+    CaseEvent, ClassifiedItem,
+    classification::{RECLASSIFIED_HEADER, Urgency},
+};
+use outcry_kafka::{KafkaConfig, Outcome, Outgoing, Publisher, Record, Topic, ensure_topics, for_each_record};
 use outcry_runtime::{Context, ServiceConfig};
 use outcry_sandbox::{fresh_prefix, shared_stack};
 use outcry_warehouse::ClickHouseConfig;
@@ -86,6 +89,17 @@ async fn items_appear_live_reports_answer_and_what_is_posted_is_with_the_broker(
     let item = classified();
     let publisher = Publisher::new(&kafka, "test").unwrap();
     publisher.publish(Topic::ItemsClassified, "x", b"\xff not an item".to_vec()).await.unwrap();
+    // Other labels of an old item, in front of it in the same partition, are no news.
+    let mut old = item.clone();
+    old.classification.urgency.label = Urgency::Low;
+    let mark = (RECLASSIFIED_HEADER.to_owned(), b"2".to_vec());
+    let relabelled = Outgoing {
+        topic: kafka.topic_name(Topic::ItemsClassified),
+        key: item.item.case_id.to_string().into_bytes(),
+        payload: serde_json::to_vec(&old).unwrap(),
+        headers: vec![mark],
+    };
+    publisher.publish_record(relabelled).await.unwrap();
     publisher.publish_json(Topic::ItemsClassified, &item.item.case_id.to_string(), &item).await.unwrap();
     let mut seen = String::new();
     while !seen.contains("\n\n") || !seen.contains("event: item") {
@@ -93,6 +107,7 @@ async fn items_appear_live_reports_answer_and_what_is_posted_is_with_the_broker(
         seen.push_str(std::str::from_utf8(&chunk).unwrap());
     }
     assert!(seen.contains("\"urgency\":\"high\"") && !seen.contains("ana@"), "{seen}");
+    assert!(!seen.contains("\"urgency\":\"low\""), "{seen}");
     let page = get("/").await.unwrap().text().await.unwrap();
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>alert") && !page.contains("ana@"), "{page}");
     assert!(!page.contains("class=\"problem\""), "both reports answer: {page}");

@@ -1,6 +1,6 @@
 //! Settings: `[[email.mailboxes]]`, beside the sections that every connector shares.
 
-use outcry_domain::Brand;
+use outcry_domain::{Brand, brand::account_problems};
 use outcry_kafka::KafkaConfig;
 use outcry_runtime::{
     Secret, ServiceConfig,
@@ -186,15 +186,11 @@ impl ServiceConfig for Config {
 
     fn validate(&self) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
-        for (index, mailbox) in self.email.mailboxes.iter().enumerate() {
+        let mailboxes = &self.email.mailboxes;
+        let names = mailboxes.iter().map(|mailbox| (mailbox.name.as_str(), mailbox.brand.as_str()));
+        for (index, (mailbox, common)) in mailboxes.iter().zip(account_problems(&self.brands, names)).enumerate() {
             let at = format!("email.mailboxes[{index}] ({:?})", mailbox.name);
-            if self.email.mailboxes.iter().take(index).any(|other| other.name == mailbox.name) {
-                problems.push(format!("{at}: another mailbox has this name; names must differ"));
-            }
-            if !self.brands.iter().any(|brand| brand.id == mailbox.brand) {
-                problems.push(format!("{at}: brand {:?} is not one of [[brands]]", mailbox.brand));
-            }
-            problems.extend(mailbox.problems().into_iter().map(|problem| format!("{at}: {problem}")));
+            problems.extend(common.into_iter().chain(mailbox.problems()).map(|problem| format!("{at}: {problem}")));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

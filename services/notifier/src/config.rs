@@ -61,9 +61,25 @@ pub struct Smtp {
     pub password: Option<Secret>,
     /// Sender: `care@acme.example` or `Acme Care <care@acme.example>`. Answers to a receipt go there.
     pub from: String,
+    /// A mail that the server puts off (a greylist, a full mailbox) is tried again after this long, then after twice as long
+    /// each time, up to an hour; the first tries follow each other within seconds.
+    #[serde(default = "retry_after_seconds")]
+    pub retry_after_seconds: u64,
+    /// After this long it is given up, said loudly. A receipt that is older than `max_age_hours` by then ends earlier.
+    #[serde(default = "give_up_after_hours")]
+    pub give_up_after_hours: u64,
     /// Senders of brands that have one of their own, by brand id.
     #[serde(default)]
     pub from_by_brand: BTreeMap<String, String>,
+}
+
+fn retry_after_seconds() -> u64 {
+    300
+}
+
+/// RFC 5321, section 4.5.4.1: at least four to five days.
+fn give_up_after_hours() -> u64 {
+    96
 }
 
 /// How a connection is protected.
@@ -173,6 +189,9 @@ impl Config {
         }
         if smtp.username.is_some() != smtp.password.is_some() {
             problems.push("notifier.smtp: username and password go together".into());
+        }
+        if smtp.retry_after_seconds == 0 {
+            problems.push("notifier.smtp.retry_after_seconds is 0: give at least 1".into());
         }
         check_mailbox("notifier.smtp.from", &smtp.from, problems);
         for (brand, from) in &smtp.from_by_brand {

@@ -1,7 +1,7 @@
 //! What was sent: one record per case in the compacted checkpoint topic, owner `notifier`.
 //!
 //! Written after the server's 250 and before the offset passes. A crash in between sends that one mail again (with the
-//! same Message-ID); nothing else is ever sent twice. All records are held in memory, about 200 bytes a case.
+//! same Message-ID); nothing else is ever sent twice. Records are held in memory, about 200 bytes a case, until nothing can ask for them again.
 //!
 //! One notifier at a time: a second one would not see what the first wrote after it started. Which record is whose
 //! follows the partitions, so only a partition that moves between two living notifiers can repeat its last mail.
@@ -18,6 +18,8 @@ use std::{
 /// Longer than any delivery may take. A task that was stopped in the middle never says what became of its mail.
 const RESERVED_FOR: Duration = Duration::from_secs(180);
 const DAY: Duration = Duration::from_secs(86_400);
+/// A critical item of a case that was alerted longer ago than this alerts again.
+const ALERTS_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// What a mail was sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,6 +129,27 @@ impl Ledger {
         Ok(())
     }
 
+    /// Forgets, here and in the checkpoints, what nothing can ask for again: a receipt when its mail is older than the
+    /// `oldest` that still gets one, an alert after ninety days. Gives how many.
+    pub async fn prune(&self, now: Timestamp, oldest: Duration) -> Result<usize, PublishError> {
+        // Two days more, for clocks that differ and for the limit of one day.
+        let (receipts, alerts) = (now.minus(oldest).minus(2 * DAY), now.minus(ALERTS_KEPT.max(oldest)));
+        let expired: Vec<String> = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let old =
+                |(key, sent): &(&String, &Sent)| sent.at < if key.starts_with(RECEIPT) { receipts } else { alerts };
+            state.sent.iter().filter(old).map(|(key, _)| key.clone()).collect()
+        };
+        for key in &expired {
+            // Until it is gone from here as well, nobody gets a permit for this key.
+            if let Some(checkpoints) = &self.checkpoints {
+                checkpoints.remove(key).await?;
+            }
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).sent.remove(key);
+        }
+        Ok(expired.len())
+    }
+
     /// It was not sent.
     pub fn release(&self, purpose: Purpose, case: CaseId, sending: Sent) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,6 +227,28 @@ mod tests {
         assert_eq!(reserve(&ledger, 1, 0), Permit::Send);
         assert_eq!(reserve(&ledger, 1, 179), Permit::BeingSent);
         assert_eq!(reserve(&ledger, 1, 180), Permit::Send);
+    }
+
+    #[tokio::test]
+    async fn what_nothing_can_ask_for_again_is_forgotten() {
+        let ledger = Ledger::in_memory();
+        let hour = Duration::from_secs(3600);
+        for purpose in [Purpose::Receipt, Purpose::Alert] {
+            ledger.record(purpose, CaseId(1), sending(0)).await.unwrap();
+            ledger.record(purpose, CaseId(2), sending(86_400)).await.unwrap();
+        }
+        let at = |days: u64| sending(0).at.plus(DAY * u32::try_from(days).unwrap());
+        assert_eq!(ledger.prune(at(4), 48 * hour).await.unwrap(), 0, "a mail of 48 hours may still be asked for");
+        assert_eq!(ledger.prune(at(4).plus(hour), 48 * hour).await.unwrap(), 1);
+        let later = Sent { at: at(5), ..sending(0) };
+        assert_eq!(ledger.reserve(Purpose::Receipt, CaseId(1), later, 3), Permit::Send);
+        assert_eq!(ledger.reserve(Purpose::Alert, CaseId(1), later, 3), Permit::SentBefore(sending(0)));
+        assert_eq!(
+            ledger.prune(at(90).plus(hour), 48 * hour).await.unwrap(),
+            2,
+            "the other receipt and the first alert"
+        );
+        assert_eq!(ledger.reserve(Purpose::Alert, CaseId(2), later, 3), Permit::SentBefore(sending(86_400)));
     }
 
     #[test]

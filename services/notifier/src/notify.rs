@@ -4,6 +4,7 @@ use crate::{
     config::{Config, Notifier},
     decide::{self, Acknowledge},
     error::SendError,
+    later::{Later, Place},
     ledger::{Ledger, Permit, Purpose, Sent},
     message::{self, Acknowledgement, Outgoing},
     metrics,
@@ -12,7 +13,7 @@ use crate::{
     template::{self, Templates},
 };
 use lettre::message::Mailbox;
-use outcry_domain::{Brand, CaseId, ClassifiedItem, SCHEMA_VERSION};
+use outcry_domain::{Brand, CaseId, ClassifiedItem, SCHEMA_VERSION, classification::RECLASSIFIED_HEADER};
 use outcry_kafka::{Outcome, Publisher, Record, Topic};
 use outcry_runtime::{Component, Context};
 use serde::Deserialize;
@@ -31,10 +32,20 @@ pub struct Notify {
     mailer: Option<Mailer>,
     templates: Templates,
     ledger: Ledger,
+    later: Later,
     patience: Patience,
     publisher: Publisher,
     context: Context,
     component: Component,
+}
+
+/// Whether the mails behind this one wait for it.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// They do: the record at this place is being handled in its turn.
+    InOrder(Place),
+    /// They went on.
+    Later,
 }
 
 /// Enough of a record to see that it is of another version.
@@ -50,7 +61,13 @@ struct Version {
 
 impl Notify {
     /// Parses what the configuration names; sends nothing.
-    pub fn new(config: Config, ledger: Ledger, publisher: Publisher, context: &Context) -> anyhow::Result<Self> {
+    pub fn new(
+        config: Config,
+        ledger: Ledger,
+        later: Later,
+        publisher: Publisher,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
         let smtp = config.notifier.smtp.as_ref();
         let senders = smtp.into_iter().flat_map(|smtp| &smtp.from_by_brand);
         let duty = config.notifier.alerts.to.iter().map(|address| Ok(address.parse()?));
@@ -65,6 +82,7 @@ impl Notify {
             settings: config.notifier,
             brands: config.brands,
             ledger,
+            later,
             patience: Patience::default(),
             publisher,
             context: context.clone(),
@@ -74,6 +92,35 @@ impl Notify {
 
     /// Does what is due for a record. May be repeated: what was sent is not sent again.
     pub async fn handle(&self, record: Record) -> Outcome {
+        let place = Place { partition: record.partition, offset: record.offset };
+        self.handle_at(record, Turn::InOrder(place)).await
+    }
+
+    /// The same for a record whose mail was put off: one try, and [`Outcome::Retry`] if it was put off again.
+    pub async fn handle_later(&self, record: Record) -> Outcome {
+        self.handle_at(record, Turn::Later).await
+    }
+
+    /// What waits for a later try.
+    pub fn later(&self) -> &Later {
+        &self.later
+    }
+
+    /// Forgets what was sent so long ago that nothing can ask for it again.
+    pub async fn prune(&self) {
+        let now = self.context.clock.now();
+        match self.ledger.prune(now, self.settings.acknowledgements.max_age()).await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(forgotten, "old entries of what was sent are removed"),
+            Err(error) => tracing::warn!(%error, "removing old entries of what was sent failed; trying again later"),
+        }
+    }
+
+    async fn handle_at(&self, record: Record, turn: Turn) -> Outcome {
+        if record.header(RECLASSIFIED_HEADER).is_some() {
+            note_withheld("reclassified");
+            return Outcome::Skip;
+        }
         let Ok(Versioned { item: Version { schema_version } }) = serde_json::from_slice(&record.payload) else {
             return self.pass_over();
         };
@@ -85,9 +132,15 @@ impl Notify {
         let Ok(classified) = serde_json::from_slice::<ClassifiedItem>(&record.payload) else {
             return self.pass_over();
         };
-        match self.alert_if_due(&classified).await {
-            Outcome::Done | Outcome::Skip => self.acknowledge_if_due(&classified).await,
-            other => other,
+        let alerted = self.alert_if_due(&classified, turn).await;
+        match (turn, alerted) {
+            (_, Outcome::Done | Outcome::Skip) => self.acknowledge_if_due(&classified, turn).await,
+            // Nobody waits: a receipt need not wait for its alert either.
+            (Turn::Later, alerted) => {
+                let _ = self.acknowledge_if_due(&classified, turn).await;
+                alerted
+            }
+            (Turn::InOrder(_), alerted) => alerted,
         }
     }
 
@@ -97,11 +150,11 @@ impl Notify {
         Outcome::Skip
     }
 
-    async fn acknowledge_if_due(&self, classified: &ClassifiedItem) -> Outcome {
+    async fn acknowledge_if_due(&self, classified: &ClassifiedItem, turn: Turn) -> Outcome {
         let settings = &self.settings.acknowledgements;
         let now = self.context.clock.now();
         match decide::acknowledgement(classified, &self.brands, settings, now) {
-            Ok(due) => self.acknowledge(classified, due).await,
+            Ok(due) => self.acknowledge(classified, due, turn).await,
             Err(withheld) => {
                 note_withheld(withheld.metric_label());
                 Outcome::Skip
@@ -109,7 +162,7 @@ impl Notify {
         }
     }
 
-    async fn acknowledge(&self, classified: &ClassifiedItem, due: Acknowledge<'_>) -> Outcome {
+    async fn acknowledge(&self, classified: &ClassifiedItem, due: Acknowledge<'_>, turn: Turn) -> Outcome {
         let item = &classified.item;
         let (Some(mailer), Some(from)) = (&self.mailer, self.sender(&item.brand)) else {
             return Outcome::Fatal("notifier.smtp is missing: receipts cannot be sent".into());
@@ -139,7 +192,7 @@ impl Notify {
             };
             if let Err(error) = result {
                 self.ledger.release(Purpose::Receipt, item.case_id, sending);
-                return self.not_sent(Purpose::Receipt, item.case_id, &error);
+                return self.not_sent(Purpose::Receipt, item.case_id, &error, turn).await;
             }
             self.patience.forget(Purpose::Receipt, item.case_id);
             self.component.ready();
@@ -174,7 +227,7 @@ impl Notify {
         Ok((language, self.templates.receipt(language, &brand.name, &reference, minutes)?))
     }
 
-    async fn alert_if_due(&self, classified: &ClassifiedItem) -> Outcome {
+    async fn alert_if_due(&self, classified: &ClassifiedItem, turn: Turn) -> Outcome {
         let (item, now) = (&classified.item, self.context.clock.now());
         let max_age = self.settings.acknowledgements.max_age();
         let (Some(mailer), Some(from)) = (&self.mailer, self.sender(&item.brand)) else { return Outcome::Skip };
@@ -195,7 +248,7 @@ impl Notify {
         let result = self.send_alert(mailer, |to| message::alert(item, category, &signals, from, to)).await;
         if let Err(error) = result {
             self.ledger.release(Purpose::Alert, item.case_id, sending);
-            return self.not_sent(Purpose::Alert, item.case_id, &error);
+            return self.not_sent(Purpose::Alert, item.case_id, &error, turn).await;
         }
         self.patience.forget(Purpose::Alert, item.case_id);
         self.component.ready();
@@ -233,8 +286,8 @@ impl Notify {
         self.senders.get(brand).or(self.default_sender.as_ref())
     }
 
-    /// The reservation is released by now: whatever is given up here, the case's next record may try again.
-    fn not_sent(&self, purpose: Purpose, case: CaseId, error: &SendError) -> Outcome {
+    /// The reservation is released by now: whatever is given up or put off here, the case's next record may try again.
+    async fn not_sent(&self, purpose: Purpose, case: CaseId, error: &SendError, turn: Turn) -> Outcome {
         ::metrics::counter!(metrics::FAILED, "outcome" => error.metric_label()).increment(1);
         match error {
             SendError::Deferred(_) => {
@@ -244,8 +297,19 @@ impl Notify {
             SendError::PutOff(_) => {
                 // It talks to us.
                 self.component.ready();
+                let Turn::InOrder(place) = turn else { return Outcome::Retry(error.to_string()) };
                 if !self.patience.ends(purpose, case) {
                     return Outcome::Retry(error.to_string());
+                }
+                let kept = self.later.put(place, purpose, &case.to_string(), self.context.clock.now()).await;
+                match kept {
+                    Ok(true) => {
+                        let purpose = purpose.metric_label();
+                        tracing::warn!(case.id = %case, mail.purpose = purpose, %error, "it is tried again later");
+                        return Outcome::Done;
+                    }
+                    Ok(false) => {}
+                    Err(error) => return Outcome::Retry(format!("keeping a mail for later: {error}")),
                 }
             }
             SendError::Refused(_) | SendError::Unwritable(_) => self.patience.forget(purpose, case),

@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Tries of one mail. Between them lie the delays of the consumer's retries, 25 seconds in all at most.
+/// Tries of one mail in its turn; then it is tried later (see [`crate::later`]). Between them lie the delays of the consumer's retries, 25 seconds in all at most.
 const TRIES: u32 = 8;
 
 /// Counts, for each mail that was put off, how often it was: one mail a partition, practically.

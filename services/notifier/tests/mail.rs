@@ -185,3 +185,41 @@ async fn a_record_of_another_version_stops_its_partition_and_not_the_service() {
     assert!(received.len() >= 5, "the other partitions go on: {}", received.len());
     run.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_put_off_for_longer_is_tried_again_later_and_a_restart_does_not_forget_it() {
+    let notifier = Notifier::with_smtp("retry_after_seconds = 1\n", "").await;
+    notifier.smtp.fail_next(451, 9);
+    let run = notifier.start();
+    notifier.put(&classified("grey@shop.example", 1, "en")).await;
+    let waits = |keys: &[String]| keys.iter().any(|key| key.starts_with("notifier-later/"));
+    assert!(waits(&notifier.keys_until(Topic::Checkpoints, waits).await), "it does not wait");
+    run.stop().await;
+    assert!(notifier.mails().is_empty());
+
+    let run = notifier.start();
+    // The ninth try is put off too, the tenth is not.
+    let received = notifier.smtp.wait_for(1, Duration::from_secs(30)).await;
+    assert_eq!(received[0].to, ["grey@shop.example"]);
+    notifier.caught_up().await;
+    run.stop().await;
+    assert_eq!(notifier.mails().len(), 1, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_only_brings_new_labels_writes_to_nobody() {
+    let notifier = Notifier::new("[notifier.alerts]\nto = [\"duty@acme.example\"]\n").await;
+    let run = notifier.start();
+    let mut critical = classified("ana@shop.example", 1, "en");
+    critical.classification.urgency.label = Urgency::Critical;
+    notifier.put_reclassified(&critical).await;
+    notifier.caught_up().await;
+    assert!(notifier.mails().is_empty(), "new labels wrote to somebody");
+    // The same as news.
+    notifier.put(&critical).await;
+    notifier.caught_up().await;
+    run.stop().await;
+    let mut to: Vec<_> = notifier.mails().into_iter().flat_map(|mail| mail.to).collect();
+    to.sort();
+    assert_eq!(to, ["ana@shop.example", "duty@acme.example"]);
+}

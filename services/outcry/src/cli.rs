@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use crate::{check, classify, dead_letters, demo, migrate, parse_email, query, up};
+use crate::{check, classify, dead_letters, demo, migrate, parse_email, query, reclassify, up};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outcry_runtime::LogFormat;
 use std::path::PathBuf;
@@ -86,7 +86,7 @@ pub enum Command {
     /// Lists, shows and replays what was refused.
     DeadLetters(dead_letters::DeadLettersArguments),
     /// Classifies history again.
-    Reclassify(NotBuilt),
+    Reclassify(reclassify::ReclassifyArguments),
     /// Reads the past of a source.
     Backfill(NotBuilt),
     /// Erases a customer.
@@ -203,7 +203,7 @@ pub async fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Train(_) => not_built("train"),
         Command::Evaluate(_) => not_built("evaluate"),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments).await,
-        Command::Reclassify(_) => not_built("reclassify"),
+        Command::Reclassify(arguments) => reclassify::run(&arguments).await,
         Command::Backfill(_) => not_built("backfill"),
         Command::Erase(_) => not_built("erase"),
         Command::Export(_) => not_built("export"),

@@ -1,6 +1,9 @@
 //! Reading the configuration on behalf of one command or of every service.
 
-use crate::cli::{ConfigFiles, WrongUsage};
+use crate::{
+    cli::{ConfigFiles, WrongUsage},
+    reclassify,
+};
 use anyhow::Context as _;
 use outcry_domain::Brand;
 use outcry_kafka::KafkaConfig;
@@ -48,6 +51,11 @@ pub fn basics(given: &ConfigFiles) -> anyhow::Result<Basics> {
 /// The warehouse, as an analyst.
 pub fn analyst(given: &ConfigFiles) -> anyhow::Result<Analyst> {
     load(&files(given, &["analyst.toml"]), &["clickhouse"])
+}
+
+/// Brokers, warehouse, brands and classifier.
+pub fn reclassify(given: &ConfigFiles) -> anyhow::Result<reclassify::Settings> {
+    load(&files(given, &["migrator.toml", "pipeline.toml"]), reclassify::Settings::SECTIONS)
 }
 
 fn load<C: serde::de::DeserializeOwned>(files: &[PathBuf], sections: &[&str]) -> anyhow::Result<C> {

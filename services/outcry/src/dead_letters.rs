@@ -238,11 +238,15 @@ async fn replay(kafka: &KafkaConfig, named: &[Position], wanted: &Wanted, dry_ru
             sent += 1;
             continue;
         }
+        // One of them may say that the record is about the past.
+        let original = record.original_headers().map(|(name, value)| (name.to_owned(), value.to_vec()));
+        let replayed = ("outcry.replayed_from".to_owned(), position.to_string().into_bytes());
+        let headers = original.filter(|(name, _)| *name != replayed.0).chain([replayed.clone()]).collect();
         let outgoing = Outgoing {
             topic: kafka.topic_name(topic),
             key: record.key.clone().unwrap_or_default(),
             payload: record.payload,
-            headers: vec![("outcry.replayed_from".into(), position.to_string().into_bytes())],
+            headers,
         };
         let delivered = publisher.publish_record(outgoing).await.with_context(|| format!("replaying {position}"))?;
         let mark = Replayed {

@@ -14,6 +14,7 @@ mod migrate;
 mod parse_email;
 mod progress;
 mod query;
+mod reclassify;
 mod sample;
 mod services;
 mod up;

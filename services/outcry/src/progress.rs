@@ -6,6 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A bar on standard error, if that is a terminal.
+pub fn counted(total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} to go");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
 /// Phases of a long piece of work, and how long each took.
 pub struct Progress {
     bar: ProgressBar,

@@ -47,8 +47,9 @@ fn list(format: Format) -> anyhow::Result<()> {
             .collect();
         return print(&serde_json::to_string_pretty(&list)?);
     }
+    let width = reports::list().iter().map(|report| report.name.len()).max().unwrap_or_default();
     let lines: Vec<String> =
-        reports::list().iter().map(|report| format!("{:<16} {}", report.name, report.title)).collect();
+        reports::list().iter().map(|report| format!("{:<width$} {}", report.name, report.title)).collect();
     print(&lines.join("\n"))
 }
 

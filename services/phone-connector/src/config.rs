@@ -1,14 +1,14 @@
 //! `[phone]`: where to listen, what the providers call, and the accounts.
 
 use crate::provider::{self, Provider};
-use outcry_domain::Brand;
+use outcry_domain::{Brand, brand::account_problems};
 use outcry_kafka::KafkaConfig;
 use outcry_runtime::{
     Secret, ServiceConfig,
     config::{Http, Identity},
 };
 use serde::Deserialize;
-use std::{collections::HashSet, path::PathBuf};
+use std::path::PathBuf;
 
 /// The sections that the phone connector reads.
 #[derive(Clone, Debug, Deserialize)]
@@ -141,44 +141,40 @@ impl ServiceConfig for Config {
                 self.phone.public_url
             )),
         }
-        let mut names = HashSet::new();
-        for account in &self.phone.accounts {
-            problems.extend(self.problems_of(account, &mut names));
+        let accounts = &self.phone.accounts;
+        let names = accounts.iter().map(|account| (account.name.as_str(), account.brand.as_str()));
+        for (account, common) in accounts.iter().zip(account_problems(&self.brands, names)) {
+            problems.extend(common.into_iter().map(|problem| format!("phone account `{}`: {problem}", account.name)));
+            problems.extend(account.problems());
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 
-impl Config {
-    fn problems_of<'a>(&self, account: &'a Account, names: &mut HashSet<&'a str>) -> Vec<String> {
+impl Account {
+    fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let name = account.name.as_str();
+        let name = self.name.as_str();
         let spelling = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         if name.is_empty() || !name.chars().all(spelling) {
             problems
                 .push(format!("phone account `{name}`: a name is letters, digits, - and _, for it is part of a URL"));
         }
-        if !names.insert(name) {
-            problems.push(format!("phone account `{name}` is there twice; each needs a path of its own"));
-        }
-        if !self.brands.iter().any(|brand| brand.id == account.brand) {
-            problems.push(format!("phone account `{name}`: there is no brand `{}` in [[brands]]", account.brand));
-        }
-        if let Some(region) = &account.region
+        if let Some(region) = &self.region
             && region.parse::<phonenumber::country::Id>().is_err()
         {
             problems.push(format!("phone account `{name}`: region `{region}` is not a country code such as IT"));
         }
-        if jiff::tz::TimeZone::get(&account.timezone).is_err() {
+        if jiff::tz::TimeZone::get(&self.timezone).is_err() {
             problems.push(format!(
                 "phone account `{name}`: timezone `{}` is not an IANA name such as Europe/Rome",
-                account.timezone
+                self.timezone
             ));
         }
-        if account.cdr_file.is_some() && account.provider != "asterisk" {
+        if self.cdr_file.is_some() && self.provider != "asterisk" {
             problems.push(format!("phone account `{name}`: cdr_file is for the provider asterisk"));
         }
-        problems.extend(account.provider().err());
+        problems.extend(self.provider().err());
         problems
     }
 }

@@ -1,7 +1,8 @@
 //! From a record to a row of its topic's table.
 
 use outcry_domain::{
-    CaseEvent, ClassifiedItem, Coverage, DeadLetter, SCHEMA_VERSION, Timestamp, schema::stated_version,
+    CaseEvent, ClassifiedItem, Coverage, DeadLetter, SCHEMA_VERSION, Timestamp,
+    schema::{describe_json_error, stated_version},
 };
 use outcry_kafka::{Record, Topic};
 use outcry_warehouse::{Batch, DeadLetterRow, StoredTable};
@@ -79,19 +80,8 @@ fn versioned<T: DeserializeOwned>(payload: &[u8], version: impl Fn(&T) -> u16) -
     };
     match stated_version(payload) {
         Some(version) if version != SCHEMA_VERSION => Err(Refusal::UnknownVersion(version)),
-        _ => Err(Refusal::Rejected { reason: "undecodable", detail: describe(&error) }),
+        _ => Err(Refusal::Rejected { reason: "undecodable", detail: describe_json_error(&error) }),
     }
-}
-
-/// Serde quotes what it found, which may be a customer's words: only the kind of error and its place are kept.
-fn describe(error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Syntax => "not JSON",
-        serde_json::error::Category::Eof => "cut short",
-        serde_json::error::Category::Io => "unreadable",
-        serde_json::error::Category::Data => "a value of the wrong type, or a field is missing",
-    };
-    format!("{what} at line {} column {}", error.line(), error.column())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Settings: `[social]` and `[[social.accounts]]`, beside the sections that every connector shares.
 
-use outcry_domain::Brand;
+use outcry_domain::{Brand, brand::account_problems};
 use outcry_kafka::KafkaConfig;
 use outcry_runtime::{
     Secret, ServiceConfig,
@@ -118,39 +118,37 @@ impl ServiceConfig for Config {
         if social.poll_interval_seconds == 0 {
             problems.push("social.poll_interval_seconds is 0: give at least 1".into());
         }
-        for (index, account) in social.accounts.iter().enumerate() {
-            self.validate_account(index, account, &mut problems);
+        let names = social.accounts.iter().map(|account| (account.name.as_str(), account.brand.as_str()));
+        let common = account_problems(&self.brands, names);
+        for (index, (account, common)) in social.accounts.iter().zip(common).enumerate() {
+            let at = format!("social.accounts[{index}] ({:?})", account.name);
+            problems.extend(common.into_iter().chain(account.problems()).map(|problem| format!("{at}: {problem}")));
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 
-impl Config {
-    fn validate_account(&self, index: usize, account: &Account, problems: &mut Vec<String>) {
-        let at = format!("social.accounts[{index}] ({:?})", account.name);
-        if account.name.is_empty() || account.name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
-            problems.push(format!("{at}: name must be letters, digits, '-', '_' or '.'"));
+impl Account {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.name.is_empty() || self.name.chars().any(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(c))) {
+            problems.push("name must be letters, digits, '-', '_' or '.'".to_owned());
         }
-        if self.social.accounts.iter().take(index).any(|other| other.name == account.name) {
-            problems.push(format!("{at}: another account has this name; names must differ"));
-        }
-        if !self.brands.iter().any(|brand| brand.id == account.brand) {
-            problems.push(format!("{at}: brand {:?} is not one of [[brands]]", account.brand));
-        }
-        match account.network.as_str() {
+        match self.network.as_str() {
             "mastodon" => {}
             planned if PLANNED.contains(&planned) => {
-                problems.push(format!("{at}: not built yet: network {planned:?}; \"mastodon\" is"));
+                problems.push(format!("not built yet: network {planned:?}; \"mastodon\" is"));
             }
-            unknown => problems.push(format!("{at}: network {unknown:?} is not known; \"mastodon\" is")),
+            unknown => problems.push(format!("network {unknown:?} is not known; \"mastodon\" is")),
         }
-        match Url::parse(&account.base_url) {
+        match Url::parse(&self.base_url) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
-            _ => problems.push(format!("{at}: base_url {:?} is not an http or https address", account.base_url)),
+            _ => problems.push(format!("base_url {:?} is not an http or https address", self.base_url)),
         }
-        if account.token.expose().trim().is_empty() {
-            problems.push(format!("{at}: token is empty; give token or token_file"));
+        if self.token.expose().trim().is_empty() {
+            problems.push("token is empty; give token or token_file".into());
         }
+        problems
     }
 }
 

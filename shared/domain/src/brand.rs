@@ -1,6 +1,7 @@
 //! The brand, as configured: every channel needs to know who is "us".
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// One `[[brands]]` entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,9 +61,37 @@ impl Brand {
     }
 }
 
+/// What is wrong with the accounts of a connector's configuration, given as (name, brand): a name that an earlier one has,
+/// a brand that is not configured. One list for each account, in their order.
+pub fn account_problems<'a>(
+    brands: &[Brand],
+    accounts: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<Vec<String>> {
+    let mut names = HashSet::new();
+    let problems_of = |(name, brand): (&'a str, &'a str)| {
+        let mut problems = Vec::new();
+        if !names.insert(name) {
+            problems.push("another account has this name; names must differ".to_owned());
+        }
+        if !brands.iter().any(|known| known.id == brand) {
+            problems.push(format!("there is no brand `{brand}`: it is not one of [[brands]]"));
+        }
+        problems
+    };
+    accounts.into_iter().map(problems_of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_has_a_name_of_its_own_and_a_known_brand() {
+        let brands: Vec<Brand> = serde_json::from_str(r#"[{"id":"acme","name":"Acme"}]"#).unwrap();
+        let problems = account_problems(&brands, [("a", "acme"), ("b", "acne"), ("a", "acme"), ("b", "")]);
+        assert_eq!(problems.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 1, 2]);
+        assert!(problems[1][0].contains("`acne`") && problems[2][0].contains("names must differ"), "{problems:?}");
+    }
 
     #[test]
     fn a_subdomain_is_ours_and_a_lookalike_is_not() {

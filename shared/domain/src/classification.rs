@@ -196,6 +196,10 @@ pub struct Classification {
     pub evidence: Vec<Evidence>,
 }
 
+/// Header of a record of `items.classified` that replaces the labels of an item of the past; its value is the classifier's
+/// version. Nobody is written to because of it, and it is no news.
+pub const RECLASSIFIED_HEADER: &str = "outcry.reclassified";
+
 /// The value of `items.classified`: the item as it came, to the byte, and what the classifier says of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassifiedItem {

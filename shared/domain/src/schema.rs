@@ -4,12 +4,25 @@
 use crate::{CaseEvent, ClassifiedItem, Coverage, DeadLetter, Item};
 use schemars::{Schema, schema_for};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
 use std::fmt;
 
 /// The version that a record states, for one that the current form does not fit: its own `schema_version`, or that of the
 /// object in its `item`. Anything but an object states none: `[6]` is rubbish and not the sixth version.
 pub fn stated_version(payload: &[u8]) -> Option<u16> {
     serde_json::from_slice::<Stated>(payload).ok()?.0
+}
+
+/// What is wrong with a record's JSON, for a log or a dead letter. Serde quotes what it found, which may be a customer's
+/// words: only the kind of error and its place are kept.
+pub fn describe_json_error(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Syntax => "not JSON",
+        Category::Eof => "cut short",
+        Category::Io => "unreadable",
+        Category::Data => "a value of the wrong type, or a field is missing",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
 }
 
 struct Stated(Option<u16>);
@@ -73,6 +86,15 @@ mod tests {
         for rubbish in [&b"[6]"[..], b"6", br#"{"item":[6]}"#, br#"{"schema_version":"2"}"#, b"{}", b"", b"\xff"] {
             assert_eq!(stated_version(rubbish), None, "{}", String::from_utf8_lossy(rubbish));
         }
+    }
+
+    #[test]
+    fn what_is_said_of_bad_json_quotes_none_of_it() {
+        let described = |text: &str| describe_json_error(&serde_json::from_str::<Item>(text).unwrap_err());
+        let wrong_type = described(r#"{"schema_version":1,"brand":["ana@example.org"]}"#);
+        assert_eq!(wrong_type, "a value of the wrong type, or a field is missing at line 1 column 28");
+        assert_eq!(described("ana@example.org"), "not JSON at line 1 column 1");
+        assert_eq!(described("{\n\"text\": \"ana"), "cut short at line 2 column 12");
     }
 
     /// Run with `OUTCRY_UPDATE_SCHEMAS=1` to write them anew.

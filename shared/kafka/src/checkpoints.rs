@@ -54,6 +54,13 @@ impl Checkpoints {
         self.values.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
+    /// Forgets a checkpoint; durable when this returns, and compaction removes what was stored.
+    pub async fn remove(&self, key: &str) -> Result<(), PublishError> {
+        self.publisher.publish(Topic::Checkpoints, &format!("{}/{key}", self.owner), Vec::new()).await?;
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        Ok(())
+    }
+
     /// Stores a checkpoint; durable when this returns.
     pub async fn save<T: Serialize>(&self, key: &str, value: &T) -> Result<(), PublishError> {
         let payload = serde_json::to_vec(value).map_err(|error| PublishError::Unserialisable {

@@ -35,6 +35,11 @@ pub fn letter_headers(letter: &DeadLetter) -> Vec<(&'static str, String)> {
 pub(crate) const ORIGINAL_HEADER: &str = "original.";
 
 impl Record {
+    /// The headers that a dead letter had before it was refused.
+    pub fn original_headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().filter_map(|(name, value)| Some((name.strip_prefix(ORIGINAL_HEADER)?, value.as_slice())))
+    }
+
     /// This record read as a dead letter; `None` when it is not one.
     pub fn dead_letter(&self) -> Option<DeadLetter> {
         let text = |name: &str| self.header(name).map(str::to_owned);
@@ -72,5 +77,8 @@ mod tests {
         let stored = Record { headers: headers.collect(), ..record.clone() };
         assert_eq!(stored.dead_letter(), Some(letter));
         assert_eq!(record.dead_letter(), None);
+        let own = (format!("{ORIGINAL_HEADER}outcry.reclassified"), b"2".to_vec());
+        let with_own = Record { headers: [stored.headers, vec![own]].concat(), ..record };
+        assert_eq!(with_own.original_headers().collect::<Vec<_>>(), [("outcry.reclassified", &b"2"[..])]);
     }
 }

@@ -38,5 +38,5 @@ pub use publisher::{Delivered, Outgoing, Publisher};
 pub use read_record::read_record;
 pub use record::Record;
 pub use reject_limit::RejectLimit;
-pub use scan::scan;
+pub use scan::{BatchLimits, Retained, retained, scan, scan_batches};
 pub use topic_id::{TopicId, topic_ids};

@@ -4,8 +4,9 @@
 
 use outcry_domain::{DeadLetter, Timestamp};
 use outcry_kafka::{
-    Checkpoints, ConsumerOptions, KafkaConfig, Outcome, Outgoing, Partition, PartitionWorker, PublishError, Publisher,
-    Record, Topic, WorkerStop, for_each_record, read_record, run_partitions,
+    BatchLimits, Checkpoints, ConsumerOptions, KafkaConfig, Outcome, Outgoing, Partition, PartitionWorker,
+    PublishError, Publisher, Record, Topic, WorkerStop, for_each_record, read_record, retained, run_partitions,
+    scan_batches,
 };
 use outcry_runtime::Context;
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
@@ -281,4 +282,54 @@ async fn what_is_too_large_is_told_at_once_and_its_dead_letter_is_cut() {
     let stored = read_record(&config, &config.topic_name(Topic::DeadLetters), 0, 0).await.unwrap().unwrap();
     assert!(stored.payload.len() > 11 * 1024 * 1024);
     assert!(stored.dead_letter().unwrap().detail.contains("of 13631488 bytes"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_read_in_batches_no_faster_than_they_are_taken() {
+    let (_cluster, config) = cluster(3);
+    let topic = config.topic_name(Topic::ItemsRaw);
+    assert_eq!(retained(&config, &topic).await.unwrap().since_ms, None, "an empty topic promises nothing");
+    publish_numbers(&Publisher::new(&config, "test").unwrap(), 0..25).await;
+    let kept = retained(&config, &topic).await.unwrap();
+    assert!(
+        kept.records == 25 && !kept.cut && kept.since_ms.is_some_and(|since| since > 1_700_000_000_000),
+        "{kept:?}"
+    );
+    let odd = |record: Record| Some(number(&record)).filter(|number| number % 2 == 1);
+    let mut batches = scan_batches(&config, &topic, BatchLimits { rows: 5, bytes: usize::MAX }, odd);
+    let mut read = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        let batch = batch.unwrap();
+        assert!(batch.len() <= 5, "{batch:?}");
+        read.extend(batch);
+    }
+    read.sort_unstable();
+    assert_eq!(read, (1..25).step_by(2).collect::<Vec<_>>());
+
+    let looked_at = Arc::new(AtomicUsize::new(0));
+    let counted = looked_at.clone();
+    let every = move |record: Record| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Some(record)
+    };
+    let mut batches = scan_batches(&config, &topic, BatchLimits { rows: 100, bytes: 1 }, every);
+    assert_eq!(batches.recv().await.unwrap().unwrap().len(), 1, "a record fills the room for one byte");
+    drop(batches);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let seen = looked_at.load(Ordering::SeqCst);
+    assert!(seen <= 4, "nobody listens, and {seen} records were read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_was_removed_stays_removed() {
+    let (_cluster, config) = cluster(1);
+    let publisher = Publisher::new(&config, "test").unwrap();
+    let open = || Checkpoints::open(&config, &publisher, "email:support");
+    let checkpoints = open().await.unwrap();
+    checkpoints.save("INBOX", &7).await.unwrap();
+    checkpoints.save("Sent", &8).await.unwrap();
+    checkpoints.remove("INBOX").await.unwrap();
+    for opened in [checkpoints, open().await.unwrap()] {
+        assert_eq!((opened.get::<u32>("INBOX"), opened.get::<u32>("Sent")), (None, Some(8)));
+    }
 }

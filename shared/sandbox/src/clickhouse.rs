@@ -60,6 +60,15 @@ pub struct ClickHouseEndpoint {
     pub passwords: ClickHousePasswords,
 }
 
+/// Killed, frozen and asked for its pid as any server is.
+impl std::ops::Deref for ClickHouseServer {
+    type Target = ServerProcess;
+
+    fn deref(&self) -> &ServerProcess {
+        &self.process
+    }
+}
+
 impl ClickHouseServer {
     /// Starts a server with its data in `dir`; existing data, ports and passwords are kept.
     ///
@@ -111,32 +120,6 @@ impl ClickHouseServer {
     /// Address and passwords together.
     pub fn endpoint(&self) -> &ClickHouseEndpoint {
         &self.endpoint
-    }
-
-    /// The process id while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
-    }
-
-    /// SIGKILL.
-    pub fn kill(&self) {
-        self.process.kill();
-    }
-
-    /// SIGSTOP: connections stay open, nothing is answered.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn stop_process(&self) -> Result<()> {
-        self.process.signal(libc::SIGSTOP)
-    }
-
-    /// SIGCONT.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn continue_process(&self) -> Result<()> {
-        self.process.signal(libc::SIGCONT)
     }
 
     /// SIGTERM, then SIGKILL after 10 s.

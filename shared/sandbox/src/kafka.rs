@@ -43,6 +43,15 @@ pub struct KafkaServer {
     patience: Duration,
 }
 
+/// Killed, frozen and asked for its pid as any server is.
+impl std::ops::Deref for KafkaServer {
+    type Target = ServerProcess;
+
+    fn deref(&self) -> &ServerProcess {
+        &self.process
+    }
+}
+
 impl KafkaServer {
     /// Starts a broker with its data in `dir`, formatting it the first time; existing data and port are kept.
     ///
@@ -80,32 +89,6 @@ impl KafkaServer {
     /// The TCP port of the broker.
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// The process id while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
-    }
-
-    /// SIGKILL.
-    pub fn kill(&self) {
-        self.process.kill();
-    }
-
-    /// SIGSTOP: the broker keeps its connections and answers nothing.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn stop_process(&self) -> Result<()> {
-        self.process.signal(libc::SIGSTOP)
-    }
-
-    /// SIGCONT.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn continue_process(&self) -> Result<()> {
-        self.process.signal(libc::SIGCONT)
     }
 
     /// Orderly shutdown (SIGTERM), SIGKILL after 20 s.

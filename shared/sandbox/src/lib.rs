@@ -17,8 +17,10 @@ pub mod places;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod retention;
 pub mod smtp;
 pub mod stack;
+pub mod topic;
 
 pub use clickhouse::{ClickHouseEndpoint, ClickHouseOptions, ClickHouseServer};
 pub use clickhouse_config::ClickHousePasswords;
@@ -29,8 +31,10 @@ pub use kafka::{KafkaOptions, KafkaServer};
 pub use mastodon::{MastodonOptions, MastodonServer, NewStatus};
 pub use ports::free_port;
 pub use proxy::{Fault, FaultProxy};
+pub use retention::delete_records;
 pub use smtp::{ReceivedMail, SmtpOptions, SmtpServer};
 pub use stack::{Stack, StackAddresses, StackOptions, fresh_prefix, shared_stack};
+pub use topic::{PATIENCE, TopicRecord, read_topic_until, wait_until};
 
 use error::Doing;
 

@@ -88,6 +88,22 @@ impl ServerProcess {
         }
     }
 
+    /// SIGSTOP: its connections stay open, and nothing is answered.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn stop_process(&self) -> Result<()> {
+        self.signal(libc::SIGSTOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn continue_process(&self) -> Result<()> {
+        self.signal(libc::SIGCONT)
+    }
+
     /// SIGTERM, then SIGKILL when it has not ended within `patience`. True if it ended by itself.
     pub async fn stop(&self, patience: Duration) -> bool {
         if self.pid().is_none() {

@@ -7,10 +7,10 @@ SELECT
     window_end,
     listed,
     produced,
-    missing,
+    missing_once AS missing,
     note
 FROM coverage
-WHERE missing > 0
+WHERE missing_once > 0
     AND ({brand:String} = '' OR brand = {brand:String})
     AND window_end > {from:DateTime64(3, 'UTC')}
     AND window_start < {to:DateTime64(3, 'UTC')}

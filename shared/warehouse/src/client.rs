@@ -103,12 +103,15 @@ pub(crate) enum NoAnswer {
     NotSent(String),
     /// It may have been executed.
     Lost(String),
+    /// It was answered with more than an answer may hold.
+    TooLarge,
 }
 
 impl NoAnswer {
     pub fn reason(self) -> String {
         match self {
             Self::NotSent(reason) | Self::Lost(reason) => reason,
+            Self::TooLarge => format!("an answer of more than {ANSWER_LIMIT} bytes"),
         }
     }
 }
@@ -169,7 +172,11 @@ impl Warehouse {
         sql: &str,
         parameters: &[(&str, String)],
     ) -> Result<Table, WarehouseError> {
-        let request = Request { parameters, ..Request::new(doing, sql) };
+        self.table_of(Request { parameters, ..Request::new(doing, sql) }).await
+    }
+
+    pub(crate) async fn table_of(&self, request: Request<'_>) -> Result<Table, WarehouseError> {
+        let doing = request.doing;
         let answer = self.execute(request).await?;
         table::from_json_compact(&answer.body).map_err(|Unreadable(reason)| WarehouseError::Unreadable {
             doing,
@@ -181,11 +188,16 @@ impl Warehouse {
     /// Sends a statement that is expected to succeed.
     pub(crate) async fn execute(&self, request: Request<'_>) -> Result<Answer, WarehouseError> {
         let doing = request.doing;
-        let answer = self.send(request).await.map_err(|lost| WarehouseError::Unreachable {
-            doing,
-            database: self.database().into(),
-            url: self.inner.url.to_string(),
-            reason: lost.reason(),
+        let answer = self.send(request).await.map_err(|lost| match lost {
+            NoAnswer::TooLarge => {
+                WarehouseError::TooLarge { doing, database: self.database().into(), limit: ANSWER_LIMIT }
+            }
+            lost => WarehouseError::Unreachable {
+                doing,
+                database: self.database().into(),
+                url: self.inner.url.to_string(),
+                reason: lost.reason(),
+            },
         })?;
         if answer.is_clean() {
             return Ok(answer);
@@ -241,7 +253,7 @@ impl Warehouse {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_LIMIT => body.extend_from_slice(&chunk),
-                Ok(Some(_)) => return Err(NoAnswer::Lost(format!("an answer of more than {ANSWER_LIMIT} bytes"))),
+                Ok(Some(_)) => return Err(NoAnswer::TooLarge),
                 Ok(None) => break,
                 Err(error) => return Err(NoAnswer::Lost(chain(&error))),
             }

@@ -49,6 +49,16 @@ pub enum WarehouseError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The server answered with more than is taken into memory.
+    #[error("{doing} in database `{database}`: the answer is larger than {limit} bytes; ask for less at once")]
+    TooLarge {
+        /// What was being done.
+        doing: &'static str,
+        /// The database.
+        database: String,
+        /// What an answer may hold.
+        limit: usize,
+    },
     /// A migration that was applied has other text now.
     #[error(
         "migration {name} was applied to database `{database}` with other content: a released migration never changes; \
@@ -86,6 +96,7 @@ impl WarehouseError {
             Self::Unreachable { .. } => "unreachable",
             Self::Refused { .. } => "refused",
             Self::Unreadable { .. } => "unreadable",
+            Self::TooLarge { .. } => "too_large",
             Self::ChangedMigration { .. } => "changed_migration",
             Self::NotMigrated { .. } => "not_migrated",
             Self::UnknownReport { .. } => "unknown_report",

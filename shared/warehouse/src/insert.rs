@@ -123,7 +123,7 @@ fn outcome(answer: Result<Answer, NoAnswer>, rows: usize) -> InsertResult {
     let answer = match answer {
         Ok(answer) => answer,
         Err(NoAnswer::NotSent(reason)) => return InsertResult::Unavailable(reason),
-        Err(NoAnswer::Lost(reason)) => return InsertResult::Ambiguous(reason),
+        Err(lost @ (NoAnswer::Lost(_) | NoAnswer::TooLarge)) => return InsertResult::Ambiguous(lost.reason()),
     };
     let message = answer.message();
     match answer.exception {

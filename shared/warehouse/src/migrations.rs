@@ -14,7 +14,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_views", include_str!("../migrations/0003_views.sql")),
     ("0004_contacts", include_str!("../migrations/0004_contacts.sql")),
     ("0005_answers", include_str!("../migrations/0005_answers.sql")),
-    ("0006_merges", include_str!("../migrations/0006_merges.sql")),
+    ("0006_coverage", include_str!("../migrations/0006_coverage.sql")),
+    ("0007_merges", include_str!("../migrations/0007_merges.sql")),
 ];
 
 /// Where a view's column that has no comment of its own takes it from, in this order.

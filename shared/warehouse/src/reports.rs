@@ -96,7 +96,8 @@ const REPORTS: &[Report] = &[
         name: "gaps",
         title: "What was not covered",
         description: "Sources and windows in which a source listed more than was produced. No row means that nothing is missing \
-                      among what was compared.",
+                      among what was compared. Windows may overlap; what is missing in \
+                      several of them stands in the shortest, once.",
         columns: &[
             column("brand", "", "the brand's id"),
             column("channel", "", "email, phone or social"),
@@ -106,10 +107,42 @@ const REPORTS: &[Report] = &[
             column("window_end", "", "first instant after it, UTC"),
             column("listed", "items", "what the source listed"),
             column("produced", "items", "what was produced of it"),
-            column("missing", "items", "what is missing"),
+            column("missing", "items", "what is missing, and in no other row"),
             column("note", "", "why, in words"),
         ],
         sql: include_str!("../reports/gaps.sql"),
+    },
+    Report {
+        name: "classifier-quality",
+        title: "How good the labels are",
+        description: "The classifier's labels against the last word of people, for contacts that began in the period and have a \
+                      label correction (one that repeats the classifier's label counts as agreement). People correct what looks \
+                      wrong, so agreement here is lower than over all contacts. Beside it the share of customers' contacts in \
+                      `other` and for review, with an alarm above 15 %, and whether confidence means what it says: in each tenth \
+                      of it, the share that people agree with against the average confidence.",
+        columns: &[
+            column(
+                "measure",
+                "",
+                "agreement, precision (of what the classifier said), recall (of what is right), share or calibration",
+            ),
+            column(
+                "axis",
+                "",
+                "kind, category, subcategory, urgency or sentiment; review for the share that a person should look at",
+            ),
+            column("label", "", "the label; all; or the tenth of confidence"),
+            column("contacts", "contacts", "how many were compared or counted"),
+            column(
+                "hits",
+                "contacts",
+                "in how many of them classifier and people agree; of a share, how many have the label",
+            ),
+            column("share", "", "hits of contacts, 0 to 1"),
+            column("expected", "", "average confidence of the tenth, 0 to 1: what the share should be"),
+            column("alarm", "", "above 15 % when a share is; else empty"),
+        ],
+        sql: include_str!("../reports/classifier-quality.sql"),
     },
 ];
 
@@ -141,7 +174,7 @@ impl ReportParams {
 }
 
 /// `2026-03-01 09:30:00.000`, as ClickHouse reads a DateTime64.
-fn date_time(at: Timestamp) -> String {
+pub(crate) fn date_time(at: Timestamp) -> String {
     at.to_string().replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
@@ -165,6 +198,9 @@ mod tests {
     #[test]
     fn an_unknown_report_names_the_known_ones() {
         let text = find("volumes").unwrap_err().to_string();
-        assert_eq!(text, "there is no report `volumes`; there are: volume, response-times, repeats, gaps");
+        assert_eq!(
+            text,
+            "there is no report `volumes`; there are: volume, response-times, repeats, gaps, classifier-quality"
+        );
     }
 }

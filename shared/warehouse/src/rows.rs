@@ -2,6 +2,7 @@
 
 mod events;
 mod item;
+pub(crate) mod read;
 
 use crate::RowBuffer;
 use outcry_domain::{Customer, DeadLetter, Timestamp};

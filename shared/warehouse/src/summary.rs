@@ -66,7 +66,7 @@ const LABELS: &str = "SELECT pair.1 AS axis, pair.2 AS label, count() AS contact
 const REFUSED: &str =
     "SELECT reason, count() AS letters FROM dead_letters GROUP BY reason ORDER BY letters DESC, reason";
 const MISSING: &str =
-    "SELECT sum(missing) AS missing FROM coverage WHERE {brand:String} = '' OR brand = {brand:String}";
+    "SELECT sum(missing_once) AS missing FROM coverage WHERE {brand:String} = '' OR brand = {brand:String}";
 const RECENT: &str = "SELECT contact_id, case_id, brand, channel, direction, first_at, kind, category, urgency, urgency_score, \
     sentiment, language, subject, substringUTF8(text, 1, 200) AS text FROM contacts \
     WHERE contact_id IN (SELECT contact_id FROM items WHERE {brand:String} = '' OR brand = {brand:String} \

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod facts;
+#[cfg(test)]
+mod labels;
 
 use facts::{Facts, Opened, at, call_event, counted_rows};
 use outcry_domain::*;
@@ -416,6 +418,46 @@ async fn people_correct_labels_and_close_cases_and_the_latest_word_counts() {
     let case = opened.analyst.query("SELECT status, category, n_reopened FROM cases", &[]).await.unwrap();
     assert_eq!(case.rows, [[json!("solved"), json!("delivery"), json!(1)]]);
     assert_eq!(opened.analyst.query("SELECT corrected FROM contacts", &[]).await.unwrap().rows, [[json!(true)]]);
+}
+
+/// A pass at 0-60 s misses UID 7 and 8, its whole day 7, 8 and 9, another folder 7. Of a large gap 103 are missing in the
+/// pass and 105 in the day, and a hundred are named: 3 and 5 are not.
+#[tokio::test]
+async fn what_is_missing_in_windows_that_overlap_is_counted_once() {
+    let opened = Opened::fresh().await;
+    let window = |scope: &str, seconds: std::ops::Range<i64>, missing: u64, uids: std::ops::Range<u32>| Coverage {
+        scope: scope.into(),
+        window_start: at(seconds.start),
+        window_end: at(seconds.end),
+        missing_examples: uids.map(|uid| format!("UID {uid}")).collect(),
+        ..facts::coverage(missing)
+    };
+    let mut batch = Batch::new(StoredTable::Coverage, "outcry.source.coverage", 1, 0);
+    let windows = [
+        window("INBOX", 0..60, 2, 7..9),
+        window("INBOX", -100..86_300, 3, 7..10),
+        window("INBOX", 60..90, 0, 0..0),
+        window("Sent", 0..60, 1, 7..8),
+        window("Large", 0..60, 103, 0..100),
+        window("Large", -100..86_300, 105, 0..100),
+        window("Large", 90_000..90_060, 1, 0..0),
+    ];
+    for (offset, window) in (0..).zip(&windows) {
+        batch.push(offset, window);
+    }
+    opened.insert(&batch).await;
+    let sql = "SELECT scope, sum(missing_once) FROM coverage GROUP BY scope ORDER BY scope";
+    let counted = opened.analyst.query(sql, &[]).await.unwrap();
+    assert_eq!(
+        counted.rows,
+        [[json!("INBOX"), json!(3)], [json!("Large"), json!(106)], [json!("Sent"), json!(1)]],
+        "7, 8 and 9; a hundred named, five that are not and one of another day; 7"
+    );
+    assert_eq!(opened.analyst.summary(None).await.unwrap().missing, 110);
+    let gaps = opened.analyst.gaps(None).await.unwrap();
+    let inbox: Vec<_> = gaps.rows.iter().filter(|row| row[3] == json!("INBOX")).map(|row| &row[8]).collect();
+    assert_eq!(inbox, [&json!(1), &json!(2)], "9 in its day, 7 and 8 in the pass");
+    assert_eq!(counted_rows(&opened.analyst.query("SELECT count() AS n FROM coverage", &[]).await.unwrap(), "n"), 7);
 }
 
 #[tokio::test]

@@ -9,4 +9,5 @@ mod end_to_end;
 mod kill;
 mod kill_front;
 mod lifecycle;
+mod reclassify;
 mod setup;

@@ -2,20 +2,12 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use outcry_email_connector::Config;
-use outcry_kafka::{Outcome, Publisher, Record, Topic, ensure_topics, for_each_record};
+use outcry_kafka::{Topic, ensure_topics};
 use outcry_runtime::{Context, ServiceConfig};
-use outcry_sandbox::{Stack, fresh_prefix, shared_stack};
+use outcry_sandbox::{Stack, TopicRecord, fresh_prefix, read_topic_until, shared_stack, wait_until};
 use serde::de::DeserializeOwned;
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Mutex, time::Duration};
 use tokio::task::JoinHandle;
-
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Connector {
     pub config: Config,
@@ -79,17 +71,11 @@ impl Connector {
     /// What the health page says, as soon as it says `part`; with an empty `part`, as soon as all is well.
     pub async fn wait_for_health(&self, part: &str) {
         let problems = || -> Vec<String> { self.context.lock().unwrap().health.problems().into_values().collect() };
-        let started = Instant::now();
-        while started.elapsed() < PATIENCE {
-            let problems = problems();
-            if (part.is_empty() && problems.is_empty())
-                || (!part.is_empty() && problems.iter().any(|problem| problem.contains(part)))
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the health page does not say {part:?}: {:?}", problems());
+        let says = || match part {
+            "" => problems().is_empty(),
+            part => problems().iter().any(|problem| problem.contains(part)),
+        };
+        assert!(wait_until(says).await, "the health page does not say {part:?}: {:?}", problems());
     }
 
     /// The values of a topic from its start, as soon as `enough`, and a little longer: more would show.
@@ -103,38 +89,18 @@ impl Connector {
 
     /// Reasons in dead letters.
     pub async fn refusals(&self, count: usize) -> Vec<String> {
-        let reason = |record: &Record| {
-            record.dead_letter().map(|letter| format!("{}: {}", letter.reason, letter.detail)).unwrap()
-        };
+        let reason =
+            |record: &TopicRecord| format!("{}: {}", record.header("outcry.reason"), record.header("outcry.detail"));
         self.records_until(Topic::DeadLetters, reason, |letters| letters.len() >= count).await
     }
 
     async fn records_until<T: Send + 'static>(
         &self,
         topic: Topic,
-        read: impl Fn(&Record) -> T + Send + Sync + 'static,
+        read: impl Fn(&TopicRecord) -> T + Send + 'static,
         enough: impl Fn(&[T]) -> bool,
     ) -> Vec<T> {
-        static READERS: AtomicU32 = AtomicU32::new(0);
-        let group = format!("reader-{}", READERS.fetch_add(1, Ordering::Relaxed));
-        let (context, kafka) = (Context::for_tests(), self.config.kafka.clone());
-        let found: Arc<Mutex<Vec<T>>> = Arc::default();
-        let (keep, stop) = (found.clone(), context.shutdown.clone());
-        let reading = tokio::spawn(async move {
-            let publisher = Publisher::new(&kafka, "test").unwrap();
-            let handler = move |record: Record| {
-                keep.lock().unwrap().push(read(&record));
-                async { Outcome::Done }
-            };
-            for_each_record(&kafka, &group, &[topic], &publisher, &context, handler).await
-        });
-        let started = Instant::now();
-        while !enough(&found.lock().unwrap()) && started.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        stop.cancel();
-        reading.await.unwrap().unwrap();
-        std::mem::take(&mut *found.lock().unwrap())
+        let kafka = &self.config.kafka;
+        read_topic_until(&kafka.bootstrap_servers, &kafka.topic_name(topic), read, enough).await
     }
 }

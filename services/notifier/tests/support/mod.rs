@@ -3,23 +3,23 @@
 use outcry_domain::{
     AuthorKind, Brand, CaseId, Channel, Classification, ClassifiedItem, ContactId, CustomerKey, Direction, Item,
     ItemId, Mail, Origin, SCHEMA_VERSION,
-    classification::{Category, Kind, Scored, Sentiment, Urgency},
+    classification::{Category, Kind, RECLASSIFIED_HEADER, Scored, Sentiment, Urgency},
 };
-use outcry_kafka::{Outcome, Publisher, Record, Topic, ensure_topics, for_each_record};
+use outcry_kafka::{Outgoing, Publisher, Topic, ensure_topics};
 use outcry_notifier::Config;
 use outcry_runtime::{Clock, Context, ServiceConfig, SystemClock};
-use outcry_sandbox::{ReceivedMail, SmtpOptions, SmtpServer, fresh_prefix, shared_stack};
+use outcry_sandbox::{
+    ReceivedMail, SmtpOptions, SmtpServer, TopicRecord, fresh_prefix, read_topic_until, shared_stack, wait_until,
+};
 use serde::de::DeserializeOwned;
 use std::{
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Mutex,
+        atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::task::JoinHandle;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Notifier {
     config: Config,
@@ -43,6 +43,11 @@ impl Run {
 
 impl Notifier {
     pub async fn new(more: &str) -> Self {
+        Self::with_smtp("", more).await
+    }
+
+    /// With more lines of `[notifier.smtp]`.
+    pub async fn with_smtp(smtp_lines: &str, more: &str) -> Self {
         let stack = shared_stack().await;
         let smtp = SmtpServer::start(SmtpOptions::default()).unwrap();
         let kafka = stack.config_toml(&fresh_prefix(), "unused");
@@ -51,7 +56,7 @@ impl Notifier {
         let config: Config = toml::from_str(&format!(
             "{kafka}[[brands]]\nid = \"acme\"\nname = \"Acme\"\nlanguages = [\"it\"]\nown_domains = [\"acme.example\"]\n\
              [notifier.smtp]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
-             from = \"Acme Care <care@acme.example>\"\n[notifier.acknowledgements]\nenabled = true\n{more}"
+             from = \"Acme Care <care@acme.example>\"\n{smtp_lines}[notifier.acknowledgements]\nenabled = true\n{more}"
         ))
         .unwrap();
         config.validate().unwrap();
@@ -71,6 +76,23 @@ impl Notifier {
         self.publisher.publish_json(Topic::ItemsClassified, &key, item).await.unwrap();
     }
 
+    pub async fn put_reclassified(&self, item: &ClassifiedItem) {
+        let mark = (RECLASSIFIED_HEADER.to_owned(), b"2".to_vec());
+        let record = Outgoing {
+            topic: self.config.kafka.topic_name(Topic::ItemsClassified),
+            key: item.item.case_id.to_string().into_bytes(),
+            payload: serde_json::to_vec(item).unwrap(),
+            headers: vec![mark],
+        };
+        self.publisher.publish_record(record).await.unwrap();
+    }
+
+    /// The keys of a topic, as soon as `enough`.
+    pub async fn keys_until(&self, topic: Topic, enough: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let (kafka, key) = (&self.config.kafka, |record: &TopicRecord| String::from_utf8(record.key.clone()).unwrap());
+        read_topic_until(&kafka.bootstrap_servers, &kafka.topic_name(topic), key, enough).await
+    }
+
     pub async fn put_garbage(&self) {
         self.publisher.publish(Topic::ItemsClassified, "x", b"{\"item\":\xff".to_vec()).await.unwrap();
     }
@@ -87,12 +109,9 @@ impl Notifier {
             self.put(&marker).await;
             markers.push(marker.item.mail.unwrap().from);
         }
-        let started = Instant::now();
         let answered = |mail: &ReceivedMail| mail.to.iter().any(|to| markers.contains(to));
-        while self.smtp.received().iter().filter(|mail| answered(mail)).count() < markers.len() {
-            assert!(started.elapsed() < PATIENCE, "the notifier does not catch up");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let all = || self.smtp.received().iter().filter(|mail| answered(mail)).count() >= markers.len();
+        assert!(wait_until(all).await, "the notifier does not catch up");
         self.kept.lock().unwrap().extend(self.smtp.take().into_iter().filter(|mail| !answered(mail)));
     }
 
@@ -106,25 +125,9 @@ impl Notifier {
         topic: Topic,
         enough: impl Fn(&[T]) -> bool,
     ) -> Vec<T> {
-        static READERS: AtomicU32 = AtomicU32::new(0);
-        let group = format!("reader-{}", READERS.fetch_add(1, Ordering::Relaxed));
-        let (context, kafka) = (Context::for_tests(), self.config.kafka.clone());
-        let found: Arc<Mutex<Vec<T>>> = Arc::default();
-        let (keep, stop, publisher) = (found.clone(), context.shutdown.clone(), self.publisher.clone());
-        let reading = tokio::spawn(async move {
-            let handler = move |record: Record| {
-                keep.lock().unwrap().push(serde_json::from_slice(&record.payload).unwrap());
-                async { Outcome::Done }
-            };
-            for_each_record(&kafka, &group, &[topic], &publisher, &context, handler).await
-        });
-        let started = Instant::now();
-        while !enough(&found.lock().unwrap()) && started.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        stop.cancel();
-        reading.await.unwrap().unwrap();
-        std::mem::take(&mut *found.lock().unwrap())
+        let (kafka, parsed) =
+            (&self.config.kafka, |record: &TopicRecord| serde_json::from_slice(&record.payload).unwrap());
+        read_topic_until(&kafka.bootstrap_servers, &kafka.topic_name(topic), parsed, enough).await
     }
 }
 

@@ -4,21 +4,13 @@ mod front;
 
 pub use front::{API_401, API_404, Front, PROXY_404};
 
-use outcry_kafka::{Outcome, Publisher, Topic, ensure_topics, for_each_record};
+use outcry_kafka::{Topic, ensure_topics};
 use outcry_runtime::{Context, ServiceConfig};
-use outcry_sandbox::{MastodonServer, fresh_prefix, shared_stack};
+use outcry_sandbox::{MastodonServer, TopicRecord, fresh_prefix, read_topic_until, shared_stack, wait_until};
 use outcry_social_connector::Config;
 use serde::de::DeserializeOwned;
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Mutex, time::Duration};
 use tokio::task::JoinHandle;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Connector {
     config: Config,
@@ -87,23 +79,20 @@ impl Connector {
 
     /// The health page says nothing, at the latest when the pass that brought the items has ended.
     pub async fn wait_until_well(&self) {
-        let started = Instant::now();
-        while !self.problems().is_empty() {
-            assert!(started.elapsed() < PATIENCE, "not well again: {:?}", self.problems());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let well = wait_until(|| self.problems().is_empty()).await;
+        assert!(well, "not well again: {:?}", self.problems());
     }
 
     /// What the health page says, as soon as it says `part`.
     pub async fn wait_for_problem(&self, part: &str) -> String {
-        let started = Instant::now();
-        while started.elapsed() < PATIENCE {
-            if let Some(problem) = self.problems().into_iter().find(|problem| problem.contains(part)) {
-                return problem;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the health page does not say {part:?}: {:?}", self.problems());
+        let problem = || self.problems().into_iter().find(|problem| problem.contains(part));
+        let mut found = None;
+        wait_until(|| {
+            found = problem();
+            found.is_some()
+        })
+        .await;
+        found.unwrap_or_else(|| panic!("the health page does not say {part:?}: {:?}", self.problems()))
     }
 
     /// Reads a topic from its start until it holds `count` records, then a little longer: more would be too many.
@@ -119,26 +108,8 @@ impl Connector {
         topic: Topic,
         enough: impl Fn(&[T]) -> bool,
     ) -> Vec<T> {
-        static READERS: AtomicU32 = AtomicU32::new(0);
-        let group = format!("reader-{}", READERS.fetch_add(1, Ordering::Relaxed));
-        let (context, kafka) = (Context::for_tests(), self.config.kafka.clone());
-        let found: Arc<Mutex<Vec<T>>> = Arc::default();
-        let (keep, stop) = (found.clone(), context.shutdown.clone());
-        let reading = tokio::spawn(async move {
-            let publisher = Publisher::new(&kafka, "test").unwrap();
-            let handler = move |record: outcry_kafka::Record| {
-                keep.lock().unwrap().push(serde_json::from_slice(&record.payload).unwrap());
-                async { Outcome::Done }
-            };
-            for_each_record(&kafka, &group, &[topic], &publisher, &context, handler).await
-        });
-        let started = Instant::now();
-        while !enough(&found.lock().unwrap()) && started.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        stop.cancel();
-        reading.await.unwrap().unwrap();
-        std::mem::take(&mut *found.lock().unwrap())
+        let (kafka, parsed) =
+            (&self.config.kafka, |record: &TopicRecord| serde_json::from_slice(&record.payload).unwrap());
+        read_topic_until(&kafka.bootstrap_servers, &kafka.topic_name(topic), parsed, enough).await
     }
 }
