@@ -7,6 +7,7 @@ use outcry_runtime::{
     Secret, ServiceConfig,
     config::{Http, Identity},
 };
+use outcry_webhook::signature::VonageMethod;
 use serde::Deserialize;
 use std::{collections::HashSet, path::PathBuf};
 
@@ -70,6 +71,9 @@ pub struct Account {
     /// `asterisk` only: a CDR or CEL file to follow, such as `/var/log/asterisk/cdr-csv/Master.csv`. Then the secret may be left out.
     #[serde(default)]
     pub cdr_file: Option<PathBuf>,
+    /// `vonage` only: `md5hash`, `md5`, `sha1`, `sha256` or `sha512` for an account that signs by the parameter `sig`. Without it: by JWT.
+    #[serde(default)]
+    pub signature_method: Option<String>,
     /// IANA time zone of times that come without one, as in CDR files.
     #[serde(default = "utc")]
     pub timezone: String,
@@ -178,6 +182,15 @@ impl Config {
         if account.cdr_file.is_some() && account.provider != "asterisk" {
             problems.push(format!("phone account `{name}`: cdr_file is for the provider asterisk"));
         }
+        if let Some(method) = &account.signature_method
+            && (account.provider != "vonage" || VonageMethod::named(method).is_none())
+        {
+            let known: Vec<&str> = VonageMethod::NAMES.iter().map(|(name, _)| *name).collect();
+            problems.push(format!(
+                "phone account `{name}`: signature_method is for the provider vonage, and one of {}",
+                known.join(", ")
+            ));
+        }
         problems.extend(account.provider().err());
         problems
     }
@@ -229,6 +242,7 @@ mod tests {
         assert!(account("name", json!("a/b")).contains("part of a URL"));
         assert!(account("region", json!("Italy")).contains("country code"));
         assert!(account("timezone", json!("Rome")).contains("IANA"));
+        assert!(account("signature_method", json!("sha1")).contains("for the provider vonage"));
     }
 
     #[test]

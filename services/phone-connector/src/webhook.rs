@@ -38,6 +38,14 @@ fn split_path(path: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
+/// What was said: the body, or the query of a request without one.
+fn payload(webhook: &Webhook) -> &[u8] {
+    match &webhook.query {
+        Some(query) if webhook.body.is_empty() => query.as_bytes(),
+        _ => &webhook.body,
+    }
+}
+
 impl Receiver {
     fn open(account: &Account, key: &CustomerKey) -> anyhow::Result<Self> {
         let provider = account.provider().map_err(|problem| anyhow::anyhow!(problem))?;
@@ -118,10 +126,7 @@ impl<O: Outlet> CallDoor<O> {
             received_at: webhook.received_at,
             refused_at: self.clock.now(),
         };
-        let payload = match &webhook.query {
-            Some(query) if webhook.body.is_empty() => Bytes::from(query.clone()),
-            _ => webhook.body.clone(),
-        };
+        let payload = Bytes::copy_from_slice(payload(webhook));
         match self.durable.store(Parcel::DeadLetter { letter, payload }).await {
             Ok(()) => Reply::Invalid(detail),
             Err(NotDurable::TooLarge) => Reply::TooLarge,
@@ -160,7 +165,7 @@ impl<O: Outlet> Door for CallDoor<O> {
         }
         match receiver.provider.parse(&inbound) {
             Ok(facts) => {
-                let raw = Raw::of(&webhook.body);
+                let raw = Raw::of(payload(&webhook));
                 let now: Timestamp = self.clock.now();
                 let items = facts.into_iter().map(|fact| receiver.source.item(fact, &raw, webhook.received_at, now));
                 self.store(receiver, &webhook, items.collect()).await

@@ -68,7 +68,7 @@ fn the_shipped_configuration_names_every_provider_and_every_setting_of_an_accoun
     for (name, _) in PROVIDERS {
         assert!(words.contains(name), "{name}");
     }
-    for key in ["secret_file", "secrets_file", "region", "timezone", "cdr_file"] {
+    for key in ["secret_file", "secrets_file", "region", "timezone", "cdr_file", "signature_method"] {
         assert!(shipped.contains(&format!("\n#:{key} = ")), "{key}");
     }
 }

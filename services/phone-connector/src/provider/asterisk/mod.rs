@@ -83,7 +83,7 @@ impl Rows {
     /// Whether a line is the header of a CSV file.
     pub fn is_header(&self, line: &[u8]) -> bool {
         String::from_utf8_lossy(line)
-            .split(',')
+            .split([',', ';', '\t', '|'])
             .any(|name| name.trim().trim_matches('"').eq_ignore_ascii_case("uniqueid"))
     }
 
@@ -156,7 +156,47 @@ fn json_row(value: &Value) -> Result<Row, Undecodable> {
         };
         (!text.trim().is_empty()).then(|| (name.to_lowercase(), text))
     });
-    Ok(Row(fields.collect()))
+    Ok(renamed(fields.collect()))
+}
+
+/// The names that the manager interface gives to the same fields (manager events `Cdr` and `CEL`).
+fn renamed(mut fields: HashMap<String, String>) -> Row {
+    let event = fields.get("event").map(|name| name.to_lowercase());
+    let names: &[(&str, &str)] = match event.as_deref() {
+        Some("cdr") => &[
+            ("source", "src"),
+            ("destination", "dst"),
+            ("destinationcontext", "dcontext"),
+            ("callerid", "clid"),
+            ("destinationchannel", "dstchannel"),
+            ("lastapplication", "lastapp"),
+            ("starttime", "start"),
+            ("answertime", "answer"),
+            ("endtime", "end"),
+            ("billableseconds", "billsec"),
+        ],
+        Some("cel") => &[
+            ("calleridnum", "cidnum"),
+            ("calleridname", "cidname"),
+            ("channel", "channame"),
+            ("application", "appname"),
+        ],
+        _ => &[],
+    };
+    for (theirs, ours) in names {
+        if let Some(value) = fields.remove(*theirs) {
+            fields.entry((*ours).to_owned()).or_insert(value);
+        }
+    }
+    Row(fields)
+}
+
+/// What stands between the columns of a file with a header; `cdr_custom` may be told to write another separator.
+fn separator(body: &[u8]) -> u8 {
+    let first = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |byte: u8| first.iter().filter(|found| **found == byte).count();
+    let is_header = first.to_ascii_lowercase().windows(8).any(|window| window == b"uniqueid");
+    [b';', b'\t', b'|'].into_iter().find(|byte| is_header && count(*byte) > count(b',')).unwrap_or(b',')
 }
 
 /// `cdr_csv` writes these without a header; the last five depend on its options (`cdr.conf.sample`).
@@ -209,7 +249,8 @@ const CEL_COLUMNS: [&str; 20] = [
 
 fn csv_rows(body: &[u8]) -> Result<Vec<Row>, Undecodable> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
+    let mut options = csv::ReaderBuilder::new();
+    let mut reader = options.delimiter(separator(body)).has_headers(false).flexible(true).from_reader(body);
     let mut header: Option<Vec<String>> = None;
     let mut rows = Vec::new();
     for (number, record) in reader.byte_records().enumerate() {
