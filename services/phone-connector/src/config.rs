@@ -1,6 +1,9 @@
 //! `[phone]`: where to listen, what the providers call, and the accounts.
 
-use crate::provider::{self, Provider};
+use crate::{
+    provider::{self, Provider},
+    sweep::Lister,
+};
 use outcry_domain::Brand;
 use outcry_kafka::KafkaConfig;
 use outcry_runtime::{
@@ -44,6 +47,9 @@ pub struct Phone {
     /// Largest size of the spool. Beyond it senders get 503.
     #[serde(default = "spool_max_bytes")]
     pub spool_max_bytes: u64,
+    /// How often the providers' own lists of calls are compared with their webhooks, in hours.
+    #[serde(default = "sweep_every_hours")]
+    pub sweep_every_hours: u64,
     /// One for each telephone account.
     #[serde(default)]
     pub accounts: Vec<Account>,
@@ -74,6 +80,16 @@ pub struct Account {
     /// `vonage` only: `md5hash`, `md5`, `sha1`, `sha256` or `sha512` for an account that signs by the parameter `sig`. Without it: by JWT.
     #[serde(default)]
     pub signature_method: Option<String>,
+    /// `twilio`, `aircall`, `vonage`: the API's user (account SID, API id, API key). With it the provider's own list of calls is compared
+    /// with its webhooks once a day.
+    #[serde(default)]
+    pub api_user: Option<String>,
+    /// The API's password (auth token, API token, API secret). Twilio's is the account's secret if this is left out.
+    #[serde(default)]
+    pub api_password: Option<Secret>,
+    /// Where the API is, if not at the provider's usual address.
+    #[serde(default)]
+    pub base_url: Option<String>,
     /// IANA time zone of times that come without one, as in CDR files.
     #[serde(default = "utc")]
     pub timezone: String,
@@ -99,6 +115,10 @@ fn spool_dir() -> PathBuf {
 
 fn spool_max_bytes() -> u64 {
     1 << 30
+}
+
+fn sweep_every_hours() -> u64 {
+    24
 }
 
 fn utc() -> String {
@@ -192,6 +212,7 @@ impl Config {
             ));
         }
         problems.extend(account.provider().err());
+        problems.extend(Lister::check(account).err().map(|error| format!("{error:#}")));
         problems
     }
 }
@@ -242,6 +263,7 @@ mod tests {
         assert!(account("name", json!("a/b")).contains("part of a URL"));
         assert!(account("region", json!("Italy")).contains("country code"));
         assert!(account("timezone", json!("Rome")).contains("IANA"));
+        assert!(account("api_user", json!("u")).contains("standard has no list"));
         assert!(account("signature_method", json!("sha1")).contains("for the provider vonage"));
     }
 

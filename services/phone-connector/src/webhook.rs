@@ -6,6 +6,7 @@ use crate::{
     metrics,
     number::Numbers,
     provider::{Inbound, Provider},
+    sweep::Told,
 };
 use bytes::Bytes;
 use http::Method;
@@ -19,6 +20,7 @@ use std::{collections::HashMap, sync::Arc};
 struct Receiver {
     provider: Box<dyn Provider>,
     source: Source,
+    told: Arc<Told>,
 }
 
 /// The accounts by name, and the way to durability.
@@ -56,7 +58,7 @@ impl Receiver {
             numbers: Numbers::new(account.region(), provider.writing()),
             key: key.clone(),
         };
-        Ok(Self { provider, source })
+        Ok(Self { provider, source, told: Arc::default() })
     }
 }
 
@@ -69,6 +71,11 @@ impl<O: Outlet> CallDoor<O> {
             .map(|account| Ok((account.name.clone(), Receiver::open(account, &key)?)))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self { receivers, public_url: config.phone.public_url.trim_end_matches('/').to_owned(), durable, clock })
+    }
+
+    /// What webhooks of that account told since the start.
+    pub fn told(&self, account: &str) -> Arc<Told> {
+        self.receivers.get(account).map(|receiver| Arc::clone(&receiver.told)).unwrap_or_default()
     }
 
     async fn store(&self, receiver: &Receiver, webhook: &Webhook, items: Vec<Item>) -> Reply {
@@ -86,6 +93,7 @@ impl<O: Outlet> CallDoor<O> {
         match self.durable.store_all(parcels).await {
             Ok(()) => {
                 for item in &items {
+                    receiver.told.remember(item);
                     let event = item.call.as_ref().map_or("other", |call| call.event.as_str());
                     ::metrics::counter!(metrics::ITEMS, "account" => receiver.source.source.clone(), "event" => event)
                         .increment(1);

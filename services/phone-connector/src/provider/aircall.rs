@@ -99,7 +99,8 @@ fn about_a_call(mut envelope: Map<String, Value>) -> Result<CallFact, Undecodabl
     })
 }
 
-fn fact(mut envelope: Map<String, Value>) -> Result<CallFact, Undecodable> {
+/// What an event says of its call.
+pub(crate) fn fact(mut envelope: Map<String, Value>) -> Result<CallFact, Undecodable> {
     let provider_event = take_text(&mut envelope, "event").ok_or_else(|| Undecodable("`event` is missing".into()))?;
     let sent = envelope.get("timestamp").and_then(Value::as_i64);
     let Some(Value::Object(mut data)) = envelope.remove("data") else {

@@ -61,7 +61,7 @@ impl Provider for Twilio {
 }
 
 /// The fields of a request, each taken once; what is left is kept as it came.
-pub(super) struct Fields(pub(super) Map<String, Value>);
+pub(crate) struct Fields(pub(crate) Map<String, Value>);
 
 impl Fields {
     fn take(&mut self, name: &str) -> Option<String> {
@@ -85,7 +85,7 @@ impl Fields {
 }
 
 /// What fields say, whichever way they came; TeXML of Telnyx has the same.
-pub(super) fn facts(
+pub(crate) fn facts(
     mut fields: Fields,
     delivery: Option<&str>,
     received_at: Timestamp,

@@ -124,7 +124,8 @@ fn cause(name: &str) -> String {
     .to_owned()
 }
 
-fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
+/// What an event says of its call.
+pub(crate) fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
     let leg_id = take_text(&mut fields, "uuid").or_else(|| take_text(&mut fields, "call_uuid"));
     let conversation =
         ["conversation_uuid", "conversation_uuid_from"].iter().find_map(|name| text_at(&fields, &[name]));
