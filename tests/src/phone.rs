@@ -26,6 +26,11 @@ impl PhoneFront {
         Ok(Self { port: free_port()?, client: binary::client()? })
     }
 
+    /// Where the connector listens.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn url(&self, account: &str) -> String {
         format!("http://127.0.0.1:{}/hooks/{account}", self.port)
     }
@@ -64,11 +69,17 @@ region = "IT"
 
     /// Posts any bytes with a good signature.
     pub async fn post_standard_bytes(&self, message_id: &str, body: Vec<u8>) -> Result<u16> {
-        self.post_signed(STANDARD_SECRET, message_id, body).await
+        self.post_signed(STANDARD_SECRET, message_id, Duration::ZERO, body).await
     }
 
-    async fn post_signed(&self, secret: &str, message_id: &str, body: Vec<u8>) -> Result<u16> {
-        let headers = standard_headers(secret, message_id, Timestamp::now().as_second(), &body);
+    /// Posts an event under a good signature that was made so long ago; gives the status.
+    pub async fn post_signed_ago(&self, message_id: &str, event: &Value, ago: Duration) -> Result<u16> {
+        self.post_signed(STANDARD_SECRET, message_id, ago, event.to_string().into_bytes()).await
+    }
+
+    async fn post_signed(&self, secret: &str, message_id: &str, ago: Duration, body: Vec<u8>) -> Result<u16> {
+        let signed_at = Timestamp::now().as_second() - ago.as_secs() as i64;
+        let headers = standard_headers(secret, message_id, signed_at, &body);
         let mut request = self.client.post(self.url("main")).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(name, value);
@@ -80,7 +91,7 @@ region = "IT"
     pub async fn post_forged(&self, message_id: &str, event: &Value) -> Result<u16> {
         let body = event.to_string().into_bytes();
         let secret = "whsec_bm90IHRoZSBzZWNyZXQgb2YgdGhpcyBhY2NvdW50";
-        self.post_signed(secret, message_id, body).await
+        self.post_signed(secret, message_id, Duration::ZERO, body).await
     }
 
     /// Posts a signed Twilio form; gives the status.

@@ -1,12 +1,16 @@
 //! `[phone]`: where to listen, what the providers call, and the accounts.
 
-use crate::provider::{self, Provider};
+use crate::{
+    provider::{self, Provider},
+    sweep::Lister,
+};
 use outcry_domain::{Brand, brand::account_problems};
 use outcry_kafka::KafkaConfig;
 use outcry_runtime::{
     Secret, ServiceConfig,
     config::{Http, Identity},
 };
+use outcry_webhook::signature::VonageMethod;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -43,6 +47,9 @@ pub struct Phone {
     /// Largest size of the spool. Beyond it senders get 503.
     #[serde(default = "spool_max_bytes")]
     pub spool_max_bytes: u64,
+    /// How often the providers' own lists of calls are compared with their webhooks, in hours.
+    #[serde(default = "sweep_every_hours")]
+    pub sweep_every_hours: u64,
     /// One for each telephone account.
     #[serde(default)]
     pub accounts: Vec<Account>,
@@ -70,6 +77,19 @@ pub struct Account {
     /// `asterisk` only: a CDR or CEL file to follow, such as `/var/log/asterisk/cdr-csv/Master.csv`. Then the secret may be left out.
     #[serde(default)]
     pub cdr_file: Option<PathBuf>,
+    /// `vonage` only: `md5hash`, `md5`, `sha1`, `sha256` or `sha512` for an account that signs by the parameter `sig`. Without it: by JWT.
+    #[serde(default)]
+    pub signature_method: Option<String>,
+    /// `twilio`, `aircall`, `vonage`: the API's user (account SID, API id, API key). With it the provider's own list of calls is compared
+    /// with its webhooks once a day.
+    #[serde(default)]
+    pub api_user: Option<String>,
+    /// The API's password (auth token, API token, API secret). Twilio's is the account's secret if this is left out.
+    #[serde(default)]
+    pub api_password: Option<Secret>,
+    /// Where the API is, if not at the provider's usual address.
+    #[serde(default)]
+    pub base_url: Option<String>,
     /// IANA time zone of times that come without one, as in CDR files.
     #[serde(default = "utc")]
     pub timezone: String,
@@ -95,6 +115,10 @@ fn spool_dir() -> PathBuf {
 
 fn spool_max_bytes() -> u64 {
     1 << 30
+}
+
+fn sweep_every_hours() -> u64 {
+    24
 }
 
 fn utc() -> String {
@@ -174,7 +198,17 @@ impl Account {
         if self.cdr_file.is_some() && self.provider != "asterisk" {
             problems.push(format!("phone account `{name}`: cdr_file is for the provider asterisk"));
         }
+        if let Some(method) = &self.signature_method
+            && (self.provider != "vonage" || VonageMethod::named(method).is_none())
+        {
+            let known: Vec<&str> = VonageMethod::NAMES.iter().map(|(name, _)| *name).collect();
+            problems.push(format!(
+                "phone account `{name}`: signature_method is for the provider vonage, and one of {}",
+                known.join(", ")
+            ));
+        }
         problems.extend(self.provider().err());
+        problems.extend(Lister::check(self).err().map(|error| format!("{error:#}")));
         problems
     }
 }
@@ -225,6 +259,8 @@ mod tests {
         assert!(account("name", json!("a/b")).contains("part of a URL"));
         assert!(account("region", json!("Italy")).contains("country code"));
         assert!(account("timezone", json!("Rome")).contains("IANA"));
+        assert!(account("api_user", json!("u")).contains("standard has no list"));
+        assert!(account("signature_method", json!("sha1")).contains("for the provider vonage"));
     }
 
     #[test]

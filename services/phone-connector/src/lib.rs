@@ -10,6 +10,7 @@ pub mod item;
 pub mod metrics;
 pub mod number;
 pub mod provider;
+pub mod sweep;
 mod tail;
 mod time;
 pub mod webhook;
@@ -21,6 +22,7 @@ use outcry_kafka::Publisher;
 use outcry_runtime::Context;
 use outcry_webhook::{Durable, DurableSettings, Limits, Server, spool::Spool};
 use std::{sync::Arc, time::Duration};
+use sweep::Sweep;
 use tokio::task::JoinSet;
 use webhook::CallDoor;
 
@@ -36,6 +38,11 @@ pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
     tracing::info!(%address, public_url = config.phone.public_url, accounts, "webhooks are received");
     health.ready();
     let mut followers = JoinSet::new();
+    for account in &config.phone.accounts {
+        if let Some(sweep) = Sweep::open(&config, account, door.told(&account.name))? {
+            followers.spawn(sweep.run(config.clone(), publisher.clone(), context.clone()));
+        }
+    }
     for account in &config.phone.accounts {
         if let Some(file) = &account.cdr_file {
             let (account, file) = (account.clone(), file.clone());

@@ -6,6 +6,7 @@ use crate::{
     metrics,
     number::Numbers,
     provider::{Inbound, Provider},
+    sweep::Told,
 };
 use bytes::Bytes;
 use http::Method;
@@ -19,6 +20,7 @@ use std::{collections::HashMap, sync::Arc};
 struct Receiver {
     provider: Box<dyn Provider>,
     source: Source,
+    told: Arc<Told>,
 }
 
 /// The accounts by name, and the way to durability.
@@ -38,6 +40,14 @@ fn split_path(path: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
+/// What was said: the body, or the query of a request without one.
+fn payload(webhook: &Webhook) -> &[u8] {
+    match &webhook.query {
+        Some(query) if webhook.body.is_empty() => query.as_bytes(),
+        _ => &webhook.body,
+    }
+}
+
 impl Receiver {
     fn open(account: &Account, key: &CustomerKey) -> anyhow::Result<Self> {
         let provider = account.provider().map_err(|problem| anyhow::anyhow!(problem))?;
@@ -48,7 +58,7 @@ impl Receiver {
             numbers: Numbers::new(account.region(), provider.writing()),
             key: key.clone(),
         };
-        Ok(Self { provider, source })
+        Ok(Self { provider, source, told: Arc::default() })
     }
 }
 
@@ -61,6 +71,11 @@ impl<O: Outlet> CallDoor<O> {
             .map(|account| Ok((account.name.clone(), Receiver::open(account, &key)?)))
             .collect::<anyhow::Result<_>>()?;
         Ok(Self { receivers, public_url: config.phone.public_url.trim_end_matches('/').to_owned(), durable, clock })
+    }
+
+    /// What webhooks of that account told since the start.
+    pub fn told(&self, account: &str) -> Arc<Told> {
+        self.receivers.get(account).map(|receiver| Arc::clone(&receiver.told)).unwrap_or_default()
     }
 
     async fn store(&self, receiver: &Receiver, webhook: &Webhook, items: Vec<Item>) -> Reply {
@@ -78,6 +93,7 @@ impl<O: Outlet> CallDoor<O> {
         match self.durable.store_all(parcels).await {
             Ok(()) => {
                 for item in &items {
+                    receiver.told.remember(item);
                     let event = item.call.as_ref().map_or("other", |call| call.event.as_str());
                     ::metrics::counter!(metrics::ITEMS, "account" => receiver.source.source.clone(), "event" => event)
                         .increment(1);
@@ -118,10 +134,7 @@ impl<O: Outlet> CallDoor<O> {
             received_at: webhook.received_at,
             refused_at: self.clock.now(),
         };
-        let payload = match &webhook.query {
-            Some(query) if webhook.body.is_empty() => Bytes::from(query.clone()),
-            _ => webhook.body.clone(),
-        };
+        let payload = Bytes::copy_from_slice(payload(webhook));
         match self.durable.store(Parcel::DeadLetter { letter, payload }).await {
             Ok(()) => Reply::Invalid(detail),
             Err(NotDurable::TooLarge) => Reply::TooLarge,
@@ -160,7 +173,7 @@ impl<O: Outlet> Door for CallDoor<O> {
         }
         match receiver.provider.parse(&inbound) {
             Ok(facts) => {
-                let raw = Raw::of(&webhook.body);
+                let raw = Raw::of(payload(&webhook));
                 let now: Timestamp = self.clock.now();
                 let items = facts.into_iter().map(|fact| receiver.source.item(fact, &raw, webhook.received_at, now));
                 self.store(receiver, &webhook, items.collect()).await

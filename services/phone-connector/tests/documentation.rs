@@ -61,6 +61,40 @@ fn the_readme_tells_of_every_provider() {
     }
 }
 
+/// Every test that the README's table names is there.
+#[test]
+fn each_edge_case_has_the_test_that_the_readme_names() {
+    let mut sources = String::new();
+    for folder in
+        ["src", "tests", "../../shared/webhook/src", "../../shared/webhook/tests", "../../tests/src/bin/faults"]
+    {
+        gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut sources);
+    }
+    let readme = read("README.md");
+    let number = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok();
+    let rows: Vec<&str> =
+        readme.lines().filter(|line| number(line).is_some_and(|case| (33..=43).contains(&case))).collect();
+    assert_eq!(rows.len(), 11, "edge cases 33 to 43");
+    for row in rows {
+        let tests = row.rsplit('|').nth(1).expect("a last cell");
+        let names = tests.split('`').skip(1).step_by(2).filter(|name| name.contains('_'));
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}(")), "{name}");
+        }
+    }
+}
+
+fn gather(folder: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            gather(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).expect("a file"));
+        }
+    }
+}
+
 #[test]
 fn the_shipped_configuration_names_every_provider_and_every_setting_of_an_account() {
     let shipped = read("../../deploy/config/phone-connector.toml");
@@ -68,7 +102,18 @@ fn the_shipped_configuration_names_every_provider_and_every_setting_of_an_accoun
     for (name, _) in PROVIDERS {
         assert!(words.contains(name), "{name}");
     }
-    for key in ["secret_file", "secrets_file", "region", "timezone", "cdr_file"] {
+    assert!(shipped.contains("\n#sweep_every_hours = 24\n"));
+    for key in [
+        "secret_file",
+        "secrets_file",
+        "region",
+        "timezone",
+        "cdr_file",
+        "signature_method",
+        "api_user",
+        "api_password_file",
+        "base_url",
+    ] {
         assert!(shipped.contains(&format!("\n#:{key} = ")), "{key}");
     }
 }

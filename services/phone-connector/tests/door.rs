@@ -1,7 +1,9 @@
 //! What each account's path does with good and bad webhooks, short of the socket and of Kafka.
-#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod common;
+mod providers;
+mod sweep;
 
 use common::{Bench, standard_headers, twilio_headers};
 use http::Method;

@@ -33,8 +33,11 @@ impl Provider for Aircall {
         let mut envelope = json_object(&inbound.webhook.body)?;
         envelope.remove("token");
         // Users, numbers and contacts have webhooks too; they are no calls.
+        let of_a_call = envelope.get("data").is_some_and(|data| data.get("call_id").is_some());
         match text_at(&envelope, &["resource"]).as_deref() {
             Some("call") | None => Ok(vec![fact(envelope)?]),
+            // What was made of a call's words: transcriptions, summaries, topics.
+            Some(_) if of_a_call => Ok(vec![about_a_call(envelope)?]),
             Some(_) => Ok(Vec::new()),
         }
     }
@@ -63,7 +66,41 @@ fn apart(earlier: Option<Timestamp>, later: Option<Timestamp>) -> Option<u64> {
     u64::try_from(later?.millis_since(earlier?)).ok()
 }
 
-fn fact(mut envelope: Map<String, Value>) -> Result<CallFact, Undecodable> {
+/// `transcription.created` and its kin: an object of its own that names its call.
+fn about_a_call(mut envelope: Map<String, Value>) -> Result<CallFact, Undecodable> {
+    let provider_event = take_text(&mut envelope, "event").ok_or_else(|| Undecodable("`event` is missing".into()))?;
+    let sent = envelope.get("timestamp").and_then(Value::as_i64);
+    let data = envelope.remove("data").and_then(|data| data.as_object().cloned()).unwrap_or_default();
+    let call_id = text_at(&data, &["call_id"]).ok_or_else(|| Undecodable("`data.call_id` is missing".into()))?;
+    let content = data.get("content");
+    let said = content.and_then(|content| content.get("utterances")).and_then(Value::as_array);
+    let said = said.into_iter().flatten().filter_map(|part| part.get("text")?.as_str());
+    let said = Some(said.collect::<Vec<_>>().join("\n"))
+        .filter(|text| !text.is_empty() && provider_event.starts_with("transcription"));
+    let call = Call {
+        call_id,
+        event: if said.is_some() { CallEventKind::Transcript } else { CallEventKind::Other },
+        transcript: said.clone(),
+        provider_event: provider_event.clone(),
+        ..Call::default()
+    };
+    Ok(CallFact {
+        language: content.and_then(|content| content.get("language")).and_then(Value::as_str).map(str::to_owned),
+        call: Call { provider_fields: data.clone(), ..call },
+        occurred_at: sent.map_or(Timestamp::UNKNOWN, Timestamp::from_seconds),
+        identity: vec![
+            provider_event,
+            text_at(&data, &["id"]).unwrap_or_default(),
+            sent.unwrap_or_default().to_string(),
+        ],
+        revision: sent.map(|sent| Timestamp::from_seconds(sent).as_millis()),
+        text: said.unwrap_or_default(),
+        ..CallFact::default()
+    })
+}
+
+/// What an event says of its call.
+pub(crate) fn fact(mut envelope: Map<String, Value>) -> Result<CallFact, Undecodable> {
     let provider_event = take_text(&mut envelope, "event").ok_or_else(|| Undecodable("`event` is missing".into()))?;
     let sent = envelope.get("timestamp").and_then(Value::as_i64);
     let Some(Value::Object(mut data)) = envelope.remove("data") else {
@@ -184,6 +221,27 @@ mod tests {
         assert_eq!(gone.call.abandoned, Some(true));
         let menu = parse("call.ended", 1210, &json!({ "answered_at": null, "missed_call_reason": "abandoned_in_ivr" }));
         assert_eq!(menu.call.abandoned, Some(false), "in the menu, not in the queue");
+    }
+
+    /// developer.aircall.io, "Conversation intelligence": the words are an object beside the call.
+    #[test]
+    fn a_transcription_belongs_to_its_call() {
+        let envelope = json!({ "resource": "transcription", "event": "transcription.created", "timestamp": 1300, "data": {
+            "id": 5, "call_id": 780, "content": { "language": "en", "utterances": [
+                { "participant_type": "external", "text": "It broke." }, { "participant_type": "internal", "text": "Sorry." } ] } } });
+        let fact = about_a_call(envelope.as_object().unwrap().clone()).unwrap();
+        assert_eq!((fact.call.event, fact.call.call_id.as_str()), (CallEventKind::Transcript, "780"));
+        assert_eq!((fact.text.as_str(), fact.language.as_deref()), ("It broke.\nSorry.", Some("en")));
+    }
+
+    /// NOTES of the payloads: `user` and `contact` are left out when nobody took the call, and times may be null.
+    #[test]
+    fn a_call_that_nobody_took_has_no_user_and_no_contact() {
+        let envelope = json!({ "resource": "call", "event": "call.created", "timestamp": 1000, "data": {
+            "id": 1, "direction": "inbound", "started_at": 1000, "answered_at": null, "ended_at": null, "duration": 0, "raw_digits": "anonymous" } });
+        let fact = fact(envelope.as_object().unwrap().clone()).unwrap();
+        assert_eq!((fact.call.agent, fact.call.answered_at, fact.call.abandoned), (None, None, None));
+        assert_eq!(fact.call.from.as_deref(), Some("anonymous"));
     }
 
     #[test]

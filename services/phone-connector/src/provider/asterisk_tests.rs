@@ -129,3 +129,75 @@ fn json_records_say_the_same_and_bad_ones_are_named() {
         assert!(error.contains(reason), "{body}: {error}");
     }
 }
+
+/// `cdr_custom.conf.sample`: any columns, another separator.
+#[test]
+fn another_separator_is_told_by_the_header() {
+    for separator in [";", "\t", "|"] {
+        let body = "uniqueid,start,src,lastdata\n1.1,2026-03-01 10:00:00,+390212345678,care\n".replace(',', separator);
+        let facts = rows("UTC", &body).unwrap();
+        assert_eq!((facts.len(), facts[0].call.from.as_deref()), (1, Some("+390212345678")), "{separator:?}");
+    }
+}
+
+/// The manager interface names the fields otherwise (manager events `Cdr` and `CEL`).
+#[test]
+fn events_of_the_manager_interface_say_the_same() {
+    let cdr = r#"{"Event":"Cdr","Source":"+390212345678","Destination":"600","DestinationContext":"from-trunk","CallerID":"\"Eva\" <+390212345678>",
+        "Channel":"SIP/trunk-01","DestinationChannel":"SIP/ana-02","LastApplication":"Dial","LastData":"SIP/ana","StartTime":"2026-03-01 10:00:00",
+        "AnswerTime":"2026-03-01 10:00:05","EndTime":"2026-03-01 10:00:09","Duration":"9","BillableSeconds":"4","Disposition":"ANSWERED","UniqueID":"1.1"}"#;
+    let call = &rows("UTC", cdr).unwrap()[0].call;
+    assert_eq!((call.agent.as_deref(), call.talk_ms), (Some("SIP/ana"), Some(4_000)));
+    assert_eq!(call.from.as_deref(), Some("+390212345678"));
+    let cel = r#"{"Event":"CEL","EventName":"CHAN_START","CallerIDnum":"+390212345678","Exten":"600","Context":"from-trunk","Channel":"SIP/trunk-01",
+        "EventTime":"2026-03-01 10:00:00","UniqueID":"1.1","LinkedID":"1.1"}"#;
+    let fact = &rows("UTC", cel).unwrap()[0];
+    assert_eq!((fact.call.event, fact.direction), (CallEventKind::Started, Some(Direction::Inbound)));
+    assert_eq!(fact.call.from.as_deref(), Some("+390212345678"));
+}
+
+/// CEL specification, "Dial Busy": without LINKEDID_END among the logged events the caller's hang-up ends the call.
+#[test]
+fn the_callers_hangup_ends_the_call_and_says_why() {
+    let line = |unique: &str, extra: &str| {
+        format!("eventtype;eventtime;uniqueid;linkedid;extra\nHANGUP;1335310195.5;{unique};1.1;{extra}\n")
+    };
+    let hangup = |unique: &str, extra: &str| rows("UTC", &line(unique, extra)).unwrap().remove(0).call;
+    let busy = hangup("1.1", r#"{"hangupcause":17,"dialstatus":"BUSY","hangupsource":""}"#);
+    assert_eq!((busy.event, busy.cause.as_deref()), (CallEventKind::Ended, Some("busy")));
+    assert_eq!(hangup("1.1", "16,,ANSWER").cause.as_deref(), Some("completed"));
+    assert_eq!(hangup("1.2", "17,,").event, CallEventKind::Other, "a phone that was rung is not the caller");
+}
+
+/// CDR specification, "Blind Transfer" and issue 98 of Asterisk-CDR-Viewer-Mod: one uniqueid, two records, two recordings.
+#[test]
+fn two_records_of_one_channel_are_two_facts() {
+    let facts = rows(
+        "UTC",
+        &[
+            cdr("SIP/bob-02", "Dial", "2026-03-01 10:00:10", 20, "ANSWERED", 1),
+            cdr("SIP/eva-03", "Dial", "2026-03-01 10:00:35", 30, "ANSWERED", 2),
+        ]
+        .concat(),
+    )
+    .unwrap();
+    assert_ne!(facts[0].identity, facts[1].identity);
+    assert_eq!(facts[0].call.call_id, facts[1].call.call_id);
+}
+
+/// mikopbx/Core 1100: the leg that talked is stored as unanswered after a timeout and a retry. A record by itself cannot know better,
+/// but it must not hide the other that does.
+#[test]
+fn an_unanswered_record_does_not_hide_an_answered_one() {
+    let facts = rows(
+        "UTC",
+        &[
+            cdr("SIP/a-02", "Queue", "", 0, "NO ANSWER", 1),
+            cdr("SIP/a-03", "Queue", "2026-03-01 10:00:30", 40, "ANSWERED", 2),
+        ]
+        .concat(),
+    )
+    .unwrap();
+    assert_eq!((facts[0].call.event, facts[0].call.cause.as_deref()), (CallEventKind::Ringing, Some("no_answer")));
+    assert!(facts[1].call.answered_at.is_some());
+}

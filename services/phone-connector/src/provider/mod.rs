@@ -2,12 +2,12 @@
 //!
 //! Adding one: a file with a type that implements [`Provider`], and a line in [`PROVIDERS`].
 
-mod aircall;
+pub(crate) mod aircall;
 pub mod asterisk;
 mod standard;
 mod telnyx;
-mod twilio;
-mod vonage;
+pub(crate) mod twilio;
+pub(crate) mod vonage;
 mod zammad_cti;
 
 use crate::{config::Account, item::CallFact, number::Writing};

@@ -60,7 +60,8 @@ impl Provider for Twilio {
     }
 }
 
-struct Fields(Map<String, Value>);
+/// The fields of a request, each taken once; what is left is kept as it came.
+pub(crate) struct Fields(pub(crate) Map<String, Value>);
 
 impl Fields {
     fn take(&mut self, name: &str) -> Option<String> {
@@ -83,8 +84,16 @@ impl Fields {
     }
 }
 
-fn facts(mut fields: Fields, delivery: Option<&str>, received_at: Timestamp) -> Result<Vec<CallFact>, Undecodable> {
-    let call_sid = fields.take("CallSid").ok_or_else(|| Undecodable("`CallSid` is missing".into()))?;
+/// What fields say, whichever way they came; TeXML of Telnyx has the same.
+pub(crate) fn facts(
+    mut fields: Fields,
+    delivery: Option<&str>,
+    received_at: Timestamp,
+) -> Result<Vec<CallFact>, Undecodable> {
+    // The end of a conference names the call that ended it; what concerns all of its calls stands by itself.
+    let ids = ["CallSid", "CallSidEndingConference", "ConferenceSid"];
+    let call_sid = ids.iter().find_map(|name| fields.take(name));
+    let call_sid = call_sid.ok_or_else(|| Undecodable("`CallSid` is missing".into()))?;
     let parent = fields.take("ParentCallSid");
     let is_leg = parent.is_some();
     let direction = match fields.take("Direction").as_deref() {
@@ -114,7 +123,7 @@ fn facts(mut fields: Fields, delivery: Option<&str>, received_at: Timestamp) -> 
         fact.call.event = CallEventKind::Other;
         fact.call.provider_event = "add-ons".into();
         fact.identity = vec!["add-ons".into(), fields.look("RecordingSid").to_owned()];
-    } else if fields.has("RecordingSid") || fields.has("RecordingUrl") {
+    } else if (fields.has("RecordingSid") || fields.has("RecordingUrl")) && !is_status_callback(&fields) {
         recording(&mut fact, &mut fields);
     } else if fields.has("DialCallStatus") {
         dial_action(&mut fact, &mut fields, received_at);
@@ -129,6 +138,17 @@ fn facts(mut fields: Fields, delivery: Option<&str>, received_at: Timestamp) -> 
     Ok(std::iter::once(fact).chain(second).collect())
 }
 
+/// The end of a recorded call names its recording; a recording's own callback has no status of a call, and what `<Record>` sends no length of it.
+fn is_status_callback(fields: &Fields) -> bool {
+    let dialled = fields.has("DialCallStatus") || fields.has("QueueResult");
+    let of_the_call = fields.has("CallDuration") || fields.look("CallbackSource") == "call-progress-events";
+    dialled || (fields.has("CallStatus") && of_the_call && !fields.has("RecordingStatus"))
+}
+
+fn is_machine(fields: &Fields) -> bool {
+    fields.look("AnsweredBy").starts_with("machine") || fields.look("AnsweredBy") == "fax"
+}
+
 fn cause(status: &str) -> Option<String> {
     match status {
         "completed" | "busy" | "failed" | "canceled" => Some(status.to_owned()),
@@ -139,7 +159,12 @@ fn cause(status: &str) -> Option<String> {
 
 /// A change of `CallStatus`, an incoming call, or a step of a menu.
 fn status(fact: &mut CallFact, fields: &mut Fields, delivery: Option<&str>) -> Option<CallFact> {
-    let status = fields.take("CallStatus").unwrap_or_default();
+    let step = if fields.has("ConferenceSid") { fields.take("StatusCallbackEvent") } else { None };
+    // Detection that runs beside the call tells of nothing else.
+    let detected = || fields.has("AnsweredBy").then(|| "answered-by".to_owned());
+    let status = step.or_else(|| fields.0.get("CallStatus")?.as_str().map(str::to_owned)).or_else(detected);
+    let status = status.unwrap_or_default();
+    fields.0.remove("CallStatus");
     let is_leg = fact.call.leg_id.is_some();
     let outbound = fact.direction == Some(Direction::Outbound);
     let sequence: Option<i64> = fields.take("SequenceNumber").and_then(|text| text.parse().ok());
@@ -150,6 +175,9 @@ fn status(fact: &mut CallFact, fields: &mut Fields, delivery: Option<&str>) -> O
     let menu = fields.has("Digits") || fields.has("SpeechResult");
     fact.call.event = match status.as_str() {
         _ if menu => CallEventKind::Other,
+        "participant-hold" => CallEventKind::Held,
+        "participant-unhold" => CallEventKind::Resumed,
+        "in-progress" | "answered" | "answered-by" if is_machine(fields) => CallEventKind::Voicemail,
         "queued" | "initiated" if !is_leg => CallEventKind::Started,
         "ringing" if !is_leg && !outbound => CallEventKind::Started,
         "ringing" => CallEventKind::Ringing,
@@ -163,12 +191,18 @@ fn status(fact: &mut CallFact, fields: &mut Fields, delivery: Option<&str>) -> O
         fact.call.talk_ms = fields.take_ms("CallDuration");
     } else if outbound {
         // Twilio counts from the answer.
-        fact.call.talk_ms = fact.call.duration_ms;
+        fact.call.talk_ms = fact.call.duration_ms.filter(|_| !is_machine(fields));
     }
+    if fact.call.event == CallEventKind::Answered && is_leg {
+        fact.call.agent = agent(fact.call.to.as_deref());
+    }
+    fact.call.recording_url = fields.take("RecordingUrl");
     if fact.call.event == CallEventKind::Ended {
         fact.call.cause = cause(&status);
     }
-    fact.call.ivr_choice = fields.take("Digits").or_else(|| fields.take("SpeechResult"));
+    let spoken = fields.take("SpeechResult");
+    fact.text = spoken.clone().unwrap_or_default();
+    fact.call.ivr_choice = fields.take("Digits").or(spoken);
     fact.call.sequence = None;
     // Timestamps have whole seconds; the sequence number orders the events of one.
     fact.revision = match (at, sequence) {
@@ -188,14 +222,20 @@ fn status(fact: &mut CallFact, fields: &mut Fields, delivery: Option<&str>) -> O
         fields.0.insert("SequenceNumber".into(), sequence.into());
     }
     // A machine took the call: nobody was spoken to.
-    let machine = fields.look("AnsweredBy").starts_with("machine") || fields.look("AnsweredBy") == "fax";
-    (machine && fact.call.event == CallEventKind::Ended).then(|| {
+    (is_machine(fields) && fact.call.event == CallEventKind::Ended).then(|| {
         let mut voicemail = fact.clone();
         voicemail.call.event = CallEventKind::Voicemail;
         voicemail.call.cause = None;
         voicemail.identity.push("machine".into());
         voicemail
     })
+}
+
+/// An agent at a client or a SIP address. A number may be anybody's, the customer's among them.
+fn agent(to: Option<&str>) -> Option<String> {
+    let to = to?;
+    let name = to.strip_prefix("client:").or_else(|| to.strip_prefix("sip:")?.split(['@', ';']).next())?;
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn recording(fact: &mut CallFact, fields: &mut Fields) {
@@ -259,7 +299,7 @@ fn queue(fact: &mut CallFact, fields: &mut Fields) {
     fact.call.wait_ms = fields.take_ms("QueueTime").filter(|_| result.is_some());
     fact.call.event = match result.as_deref() {
         None => CallEventKind::Queued,
-        Some("bridged" | "bridging-in-process") => CallEventKind::Answered,
+        Some("bridged" | "bridging-in-process" | "redirected-from-bridged") => CallEventKind::Answered,
         Some(_) => CallEventKind::Other,
     };
     fact.call.abandoned = (result.as_deref() == Some("hangup")).then_some(true);

@@ -130,3 +130,72 @@ fn an_unknown_status_is_kept_and_a_missing_call_is_refused() {
     let endless = "a=1&".repeat(10_000);
     assert!(form_object(endless.as_bytes()).unwrap_err().to_string().contains("10000 fields"));
 }
+
+/// A recorded call's end names its recording; it is the end all the same.
+#[test]
+fn the_end_of_a_recorded_call_is_an_end() {
+    let fact = one(
+        "CallSid=CA1&CallStatus=completed&CallDuration=42&Direction=outbound-api&RecordingSid=RE1&RecordingDuration=40\
+         &RecordingUrl=https%3A%2F%2Fapi.twilio.com%2FRE1&SequenceNumber=3&CallbackSource=call-progress-events",
+    );
+    assert_eq!((fact.call.event, fact.call.duration_ms), (CallEventKind::Ended, Some(42_000)));
+    assert_eq!(fact.call.recording_url.as_deref(), Some("https://api.twilio.com/RE1"));
+    let record =
+        one("CallSid=CA1&CallStatus=in-progress&Direction=inbound&RecordingSid=RE1&RecordingDuration=9&Digits=hangup\
+         &RecordingUrl=https%3A%2F%2Fapi.twilio.com%2FRE1");
+    assert_eq!(record.call.event, CallEventKind::Voicemail);
+    let dialled = one(
+        "CallSid=CA1&CallStatus=in-progress&Direction=inbound&DialCallStatus=completed&DialCallDuration=9&DialCallSid=CA2\
+         &RecordingUrl=https%3A%2F%2Fapi.twilio.com%2FRE1",
+    );
+    assert_eq!((dialled.call.event, dialled.call.talk_ms), (CallEventKind::Answered, Some(9_000)));
+    assert!(dialled.call.recording_url.is_some());
+}
+
+/// twilio.com/docs, "Conference: statusCallback": the end of all has no `CallSid`.
+#[test]
+fn a_conference_holds_resumes_and_ends() {
+    let event = |event: &str, more: &str| {
+        one(&format!(
+            "ConferenceSid=CF1&FriendlyName=care&StatusCallbackEvent={event}&SequenceNumber=4&Timestamp=Thu,+05+Mar+2026+18:30:43+%2B0000{more}"
+        ))
+    };
+    let held = event("participant-hold", "&CallSid=CA1&Hold=true");
+    assert_eq!((held.call.event, held.call.call_id.as_str()), (CallEventKind::Held, "CA1"));
+    assert_eq!(event("participant-unhold", "&CallSid=CA1").call.event, CallEventKind::Resumed);
+    let over = event("conference-end", "&CallSidEndingConference=CA1&ReasonConferenceEnded=last-participant-left");
+    assert_eq!((over.call.event, over.call.call_id.as_str()), (CallEventKind::Other, "CA1"));
+    assert_eq!(over.call.provider_event, "conference-end");
+    let recorded = one("ConferenceSid=CF1&RecordingSid=RE1&RecordingStatus=completed&RecordingSource=Conference");
+    assert_eq!((recorded.call.event, recorded.call.call_id.as_str()), (CallEventKind::Recording, "CF1"));
+}
+
+/// NOTES of the payloads: a machine that answers is no person, whichever event says so.
+#[test]
+fn an_answer_by_a_machine_is_no_answer() {
+    let while_it_talks = one("CallSid=CA1&Direction=outbound-api&CallStatus=in-progress&AnsweredBy=machine_start");
+    assert_eq!(while_it_talks.call.event, CallEventKind::Voicemail);
+    let beside = one("CallSid=CA1&AccountSid=AC1&AnsweredBy=machine_end_beep&MachineDetectionDuration=4000");
+    assert_eq!((beside.call.event, beside.call.provider_event.as_str()), (CallEventKind::Voicemail, "answered-by"));
+    assert_eq!(one("CallSid=CA1&AnsweredBy=human").call.event, CallEventKind::Other);
+    let over = parse("CallSid=CA1&Direction=outbound-api&CallStatus=completed&CallDuration=42&AnsweredBy=fax");
+    assert!(over.iter().all(|fact| fact.call.talk_ms.is_none()));
+}
+
+#[test]
+fn an_agent_at_a_client_or_a_sip_address_has_a_name_and_a_number_has_none() {
+    let agent = |to: &str| {
+        let form = format!("CallSid=CA2&ParentCallSid=CA1&Direction=outbound-dial&CallStatus=in-progress&To={to}");
+        one(&form).call.agent
+    };
+    assert_eq!(agent("client%3Aana").as_deref(), Some("ana"));
+    assert_eq!(agent("sip%3Aana%40acme.sip.twilio.com").as_deref(), Some("ana"));
+    assert_eq!(agent("%2B18005551212"), None);
+}
+
+#[test]
+fn what_the_caller_says_in_the_menu_is_the_choice_and_words() {
+    let menu =
+        one("CallSid=CA1&Direction=inbound&CallStatus=in-progress&SpeechResult=my+parcel+is+lost&Confidence=0.9");
+    assert_eq!((menu.call.ivr_choice.as_deref(), menu.text.as_str()), (Some("my parcel is lost"), "my parcel is lost"));
+}

@@ -3,20 +3,34 @@
 //! nexmo-developer, `webhook-reference.md` and `messages/concepts/signed-webhooks.md`. The conversation is the call. An inbound leg
 //! is answered by the application as soon as it has told Vonage what to do; a person answers an outbound leg.
 
-use super::{Inbound, Provider, Undecodable, form_object, json_object, seconds_to_ms, take_text, text_at};
+use super::{Inbound, Provider, Undecodable, form_object, is_form, json_object, seconds_to_ms, take_text, text_at};
 use crate::{config::Account, item::CallFact, number::Writing};
 use http::Method;
 use outcry_domain::{Call, CallEventKind, Direction, Timestamp};
-use outcry_webhook::signature::{BadSecret, Unauthentic, VonageJwt};
+use outcry_webhook::{
+    Webhook,
+    signature::{BadSecret, Unauthentic, VonageJwt, VonageMethod, VonageSignature},
+};
 use serde_json::{Map, Value};
 
 struct Vonage {
-    token: VonageJwt,
+    proof: Proof,
+}
+
+/// How the account signs.
+enum Proof {
+    Jwt(Box<VonageJwt>),
+    Parameters(VonageSignature),
 }
 
 /// An account's verifier and parser.
 pub fn open(account: &Account) -> Result<Box<dyn Provider>, BadSecret> {
-    Ok(Box::new(Vonage { token: VonageJwt::new(account.active_secrets())? }))
+    let secrets = account.active_secrets();
+    let proof = match account.signature_method.as_deref().and_then(VonageMethod::named) {
+        Some(method) => Proof::Parameters(VonageSignature::new(method, secrets)?),
+        None => Proof::Jwt(Box::new(VonageJwt::new(secrets)?)),
+    };
+    Ok(Box::new(Vonage { proof }))
 }
 
 impl Provider for Vonage {
@@ -29,17 +43,33 @@ impl Provider for Vonage {
     }
 
     fn verify(&self, inbound: &Inbound<'_>) -> Result<(), Unauthentic> {
-        self.token.verify(&inbound.webhook.headers, &inbound.webhook.body, inbound.now)
+        let webhook = inbound.webhook;
+        match &self.proof {
+            Proof::Jwt(token) => token.verify(&webhook.headers, &webhook.body, inbound.now),
+            Proof::Parameters(signature) => {
+                let fields = fields(webhook).map_err(|_| Unauthentic::Malformed)?;
+                signature.verify(&parameters(&fields), inbound.now)
+            }
+        }
     }
 
     fn parse(&self, inbound: &Inbound<'_>) -> Result<Vec<CallFact>, Undecodable> {
-        let webhook = inbound.webhook;
-        let fields = match &webhook.query {
-            Some(query) if webhook.method == Method::GET => unfold(form_object(query.as_bytes())?),
-            _ => json_object(&webhook.body)?,
-        };
-        Ok(vec![fact(fields)?])
+        Ok(vec![fact(unfold(fields(inbound.webhook)?))?])
     }
+}
+
+fn fields(webhook: &Webhook) -> Result<Map<String, Value>, Undecodable> {
+    match &webhook.query {
+        Some(query) if webhook.method == Method::GET => form_object(query.as_bytes()),
+        _ if is_form(&webhook.headers) => form_object(&webhook.body),
+        _ => json_object(&webhook.body),
+    }
+}
+
+/// Name and value of each field, as they are signed.
+fn parameters(fields: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 /// A GET event carries JSON inside the values of its query.
@@ -55,16 +85,17 @@ fn unfold(mut fields: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The name of an event that has no status.
-fn name_of(fields: &Map<String, Value>) -> &'static str {
+fn name_of(fields: &Map<String, Value>) -> String {
     let has = |name: &str| fields.contains_key(name);
-    match () {
+    let name = match () {
         () if has("conversation_uuid_from") || has("conversation_uuid_to") => "transfer",
         () if has("recording_url") => "record",
         () if has("dtmf") || has("speech") => "input",
         () if has("reason") => "error",
         () if has("payload") => "notify",
-        () => "answer",
-    }
+        () => return text_at(fields, &["type"]).unwrap_or_else(|| "answer".to_owned()),
+    };
+    name.to_owned()
 }
 
 fn event_kind(name: &str, direction: Option<Direction>) -> CallEventKind {
@@ -93,13 +124,14 @@ fn cause(name: &str) -> String {
     .to_owned()
 }
 
-fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
+/// What an event says of its call.
+pub(crate) fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
     let leg_id = take_text(&mut fields, "uuid").or_else(|| take_text(&mut fields, "call_uuid"));
     let conversation =
         ["conversation_uuid", "conversation_uuid_from"].iter().find_map(|name| text_at(&fields, &[name]));
     let call_id = conversation.or_else(|| leg_id.clone()).or_else(|| text_at(&fields, &["recording_uuid"]));
     let call_id = call_id.ok_or_else(|| Undecodable("`conversation_uuid` and `uuid` are missing".into()))?;
-    let provider_event = take_text(&mut fields, "status").unwrap_or_else(|| name_of(&fields).to_owned());
+    let provider_event = take_text(&mut fields, "status").unwrap_or_else(|| name_of(&fields));
     let direction = match take_text(&mut fields, "direction").as_deref() {
         Some("inbound") => Some(Direction::Inbound),
         Some("outbound") => Some(Direction::Outbound),
@@ -127,7 +159,9 @@ fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
         event,
         from: take_text(&mut fields, "from"),
         to: take_text(&mut fields, "to"),
-        ivr_choice: text_at(&fields, &["dtmf", "digits"]).or_else(|| text_at(&fields, &["dtmf"])),
+        ivr_choice: text_at(&fields, &["dtmf", "digits"])
+            .or_else(|| text_at(&fields, &["dtmf"]))
+            .or_else(|| Some(text.clone()).filter(|text| !text.is_empty())),
         duration_ms,
         // Vonage counts a leg from its answer, and a person answers an outbound one.
         talk_ms: duration_ms.filter(|_| outbound),
@@ -135,6 +169,8 @@ fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
         ended_at: end_time.filter(|_| ended),
         cause: ended.then(|| cause(&provider_event)),
         recording_url: take_text(&mut fields, "recording_url"),
+        // Vonage bills every account in euros.
+        cost: text_at(&fields, &["price"]).map(|price| format!("{price} EUR")),
         provider_event,
         provider_fields: {
             fields.retain(|_, value| !value.is_null());

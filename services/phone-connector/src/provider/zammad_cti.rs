@@ -6,7 +6,10 @@
 use super::{Inbound, Provider, Undecodable, form_object, is_form, json_object, take_text};
 use crate::{config::Account, item::CallFact, number::Writing};
 use outcry_domain::{Call, CallEventKind, Direction};
-use outcry_webhook::signature::{BadSecret, SharedToken, Unauthentic, bearer};
+use outcry_webhook::{
+    form,
+    signature::{BadSecret, SharedToken, Unauthentic, bearer},
+};
 use serde_json::{Map, Value};
 
 struct ZammadCti {
@@ -36,14 +39,29 @@ impl Provider for ZammadCti {
 
     fn parse(&self, inbound: &Inbound<'_>) -> Result<Vec<CallFact>, Undecodable> {
         let webhook = inbound.webhook;
-        let fields = if is_form(&webhook.headers) { form_object(&webhook.body)? } else { json_object(&webhook.body)? };
+        let fields = match is_form(&webhook.headers) {
+            true => with_users(form_object(&webhook.body)?, &webhook.body),
+            false => json_object(&webhook.body)?,
+        };
         Ok(vec![fact(fields)?])
     }
 }
 
+/// A form repeats `user[]` for each phone that rings.
+fn with_users(mut fields: Map<String, Value>, body: &[u8]) -> Map<String, Value> {
+    let repeated = |name: &[u8]| matches!(name, b"user[]" | b"caller[]" | b"user" | b"caller");
+    let users = form::parse(body).unwrap_or_default().into_iter().filter(|field| repeated(&field.name));
+    let users: Vec<Value> = users.map(|field| String::from_utf8_lossy(&field.value).into_owned().into()).collect();
+    if !users.is_empty() {
+        fields.retain(|name, _| !repeated(name.as_bytes()));
+        fields.insert("user".into(), users.into());
+    }
+    fields
+}
+
 /// `user`, which is also spelt `user[]` and `caller`: a name, or several who are all rung.
 fn take_users(fields: &mut Map<String, Value>) -> Vec<String> {
-    let users = ["user", "user[]", "caller"].iter().find_map(|name| fields.remove(*name));
+    let users = ["user", "user[]", "caller", "caller[]"].iter().find_map(|name| fields.remove(*name));
     match users {
         Some(Value::String(user)) if !user.trim().is_empty() => vec![user],
         Some(Value::Array(users)) => users.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -67,8 +85,8 @@ fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
     let call_id = call_id.ok_or_else(|| Undecodable("`callId` is missing".into()))?;
     let provider_event = take_text(&mut fields, "event").ok_or_else(|| Undecodable("`event` is missing".into()))?;
     let direction = match take_text(&mut fields, "direction").as_deref() {
-        Some("in") => Some(Direction::Inbound),
-        Some("out") => Some(Direction::Outbound),
+        Some("in" | "inbound") => Some(Direction::Inbound),
+        Some("out" | "outbound") => Some(Direction::Outbound),
         _ => None,
     };
     let users = take_users(&mut fields);
@@ -86,10 +104,15 @@ fn fact(mut fields: Map<String, Value>) -> Result<CallFact, Undecodable> {
         _ => (CallEventKind::Other, 2),
     };
     let rung = provider_event == "newCall" && direction != Some(Direction::Outbound);
-    let agent = if rung || voicemail { None } else { users.first().cloned().or_else(|| answering.clone()) };
+    let agent = match users.as_slice() {
+        _ if rung || voicemail => None,
+        // Several are those who were rung; one of them has the number that answered.
+        [user] => Some(user.clone()),
+        _ => answering.clone().or_else(|| users.first().cloned()),
+    };
     // The caller gave up; on a call that was answered the view knows better.
     let abandoned = direction == Some(Direction::Inbound) && given_cause.as_deref() == Some("cancel");
-    let identity = [Some(provider_event.clone()), answering.clone(), given_cause.clone()]
+    let identity = [Some(provider_event.clone()), answering.clone(), given_cause.clone(), queue.clone()]
         .into_iter()
         .map(Option::unwrap_or_default)
         .chain(users.iter().cloned())
@@ -141,13 +164,12 @@ mod tests {
 
     #[test]
     fn a_form_says_the_same() {
-        let fields = form_object(
-            b"event=newCall&from=493023125741&to=492214710334&direction=out&callId=c2&user%5B%5D=Ana&user%5B%5D=Eva",
-        )
-        .unwrap();
-        let fact = fact(fields).unwrap();
+        let body =
+            b"event=newCall&from=493023125741&to=492214710334&direction=out&callId=c2&user%5B%5D=Ana&user%5B%5D=Eva";
+        let fact = fact(with_users(form_object(body).unwrap(), body)).unwrap();
         assert_eq!((fact.call.event, fact.direction), (CallEventKind::Started, Some(Direction::Outbound)));
         assert!(fact.call.agent.is_some());
+        assert_eq!(fact.call.provider_fields["user"], serde_json::json!(["Ana", "Eva"]), "each name that is repeated");
     }
 
     #[test]
@@ -156,6 +178,33 @@ mod tests {
         assert_eq!((voicemail.call.event, voicemail.call.agent), (CallEventKind::Voicemail, None));
         let gone = parse(r#"{"event":"hangup","direction":"in","callId":"c1","cause":"cancel"}"#);
         assert_eq!(gone.call.abandoned, Some(true));
+    }
+
+    /// The documented answer names everybody who was rung, and the address of who took it.
+    #[test]
+    fn of_several_users_the_one_with_the_answering_number_took_the_call() {
+        let answer = parse(
+            r#"{"event":"answer","direction":"in","callId":"c1","answeringNumber":"eva@acme.example","user":["Ana","Eva"]}"#,
+        );
+        assert_eq!(answer.call.agent.as_deref(), Some("eva@acme.example"));
+        let only = parse(r#"{"event":"answer","direction":"in","callId":"c1","user":["Ana","Eva"]}"#);
+        assert_eq!(only.call.agent.as_deref(), Some("Ana"));
+    }
+
+    #[test]
+    fn what_is_said_again_of_another_queue_is_another_fact() {
+        let queued =
+            |queue: &str| parse(&format!(r#"{{"event":"newCall","direction":"in","callId":"c1","queue":"{queue}"}}"#));
+        assert_ne!(queued("care").identity, queued("returns").identity);
+    }
+
+    #[test]
+    fn a_hangup_without_numbers_and_an_unknown_event_are_kept() {
+        let hangup = parse(r#"{"event":"hangup","call_id":"c1","cause":"noAnswer"}"#);
+        assert_eq!((hangup.call.event, hangup.call.from, hangup.direction), (CallEventKind::Ended, None, None));
+        let parked = parse(r#"{"event":"park","callId":"c1","slot":"7"}"#);
+        assert_eq!((parked.call.event, parked.call.provider_event.as_str()), (CallEventKind::Other, "park"));
+        assert_eq!(parked.call.provider_fields["slot"], "7");
     }
 
     #[test]

@@ -36,6 +36,17 @@ impl VonageJwt {
 
     /// Whether the request is authentic and fresh. A GET has no body, and its token no `payload_hash`.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Unauthentic> {
+        let covered = match self.payload_hash(headers, now)? {
+            Some(hash) => {
+                hex::encode(Sha256::digest(body)).as_bytes().ct_eq(hash.to_ascii_lowercase().as_bytes()).into()
+            }
+            None => body.is_empty(),
+        };
+        if covered { Ok(()) } else { Err(Unauthentic::Mismatch) }
+    }
+
+    /// Of an authentic and fresh token: what it says the SHA-256 of the body is.
+    pub fn payload_hash(&self, headers: &HeaderMap, now: Timestamp) -> Result<Option<String>, Unauthentic> {
         let token = bearer(headers)?;
         let mut authentic = None;
         for key in &self.keys {
@@ -48,13 +59,7 @@ impl VonageJwt {
         if (now.as_millis() / 1000).saturating_sub(claims.iat).unsigned_abs() > TIMESTAMP_TOLERANCE.as_secs() {
             return Err(Unauthentic::Stale);
         }
-        let covered = match claims.payload_hash {
-            Some(hash) => {
-                hex::encode(Sha256::digest(body)).as_bytes().ct_eq(hash.to_ascii_lowercase().as_bytes()).into()
-            }
-            None => body.is_empty(),
-        };
-        if covered { Ok(()) } else { Err(Unauthentic::Mismatch) }
+        Ok(claims.payload_hash)
     }
 }
 
@@ -87,6 +92,10 @@ mod tests {
             VonageJwt::new([SECRET]).unwrap().validation
         });
         assert_eq!(claims.unwrap().claims.iat, AT);
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {TOKEN}")).unwrap());
+        let hash = VonageJwt::new([SECRET]).unwrap().payload_hash(&headers, Timestamp::from_seconds(AT)).unwrap();
+        assert_eq!(hash.as_deref(), Some("d6c0e74b5857df20e3b7e51b30c0c2a40ec73a77879b6f074ddc7a2317dd031b"));
         let other = "ZYtdTtGV3BCFN7tWmOWr1md66XsquMggr4W2cTtXtcPgf55555";
         assert_eq!(verify(other, TOKEN, b"", AT), Err(Unauthentic::Mismatch));
         assert_eq!(verify(SECRET, TOKEN, b"", AT + 301), Err(Unauthentic::Stale));

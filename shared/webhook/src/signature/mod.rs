@@ -9,12 +9,14 @@ mod jwt;
 mod standard;
 mod token;
 mod twilio;
+mod vonage_sig;
 
 pub use ed25519::TelnyxSignature;
 pub use jwt::VonageJwt;
 pub use standard::StandardWebhooks;
 pub use token::SharedToken;
 pub use twilio::{Signed, TwilioSignature};
+pub use vonage_sig::{VonageMethod, VonageSignature};
 
 use http::HeaderMap;
 use outcry_domain::Timestamp;

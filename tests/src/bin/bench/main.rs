@@ -3,6 +3,7 @@
 //! `cargo run --release -p outcry-tests --bin bench -- pipeline --items 200000 [--format json]`. CPU-seconds for each million
 //! items stand beside the rate, because a busy machine changes the second and hardly the first.
 
+mod cdr;
 mod figures;
 mod pipeline;
 mod webhook;
@@ -38,6 +39,8 @@ enum Format {
 enum What {
     /// Raw topic preloaded, classifier and sink started: time until every item can be queried.
     Pipeline(pipeline::Options),
+    /// A CDR file followed by the phone connector: rows a second, and CPU time for each million.
+    Cdr(cdr::Options),
     /// Signed call events over HTTP: the rate of durable answers, and the time until an event can be queried.
     Webhook(webhook::Options),
 }
@@ -47,6 +50,7 @@ impl What {
     fn packages(&self) -> &'static [&'static str] {
         match self {
             Self::Pipeline(_) => &["outcry-sandbox", "outcry-classifier", "outcry-sink"],
+            Self::Cdr(_) => &["outcry-sandbox", "outcry-phone-connector"],
             Self::Webhook(_) => &["outcry-sandbox", "outcry-phone-connector", "outcry-classifier", "outcry-sink"],
         }
     }
@@ -83,6 +87,7 @@ async fn run(arguments: &Arguments) -> Result<Figures> {
     let stack = Stack::start(StackOptions { kafka, ..StackOptions::default() }).await?;
     let figures = match &arguments.what {
         What::Pipeline(options) => pipeline::run(&stack, options).await,
+        What::Cdr(options) => cdr::run(&stack, options).await,
         What::Webhook(options) => webhook::run(&stack, options).await,
     };
     stack.stop().await;

@@ -15,6 +15,7 @@ mod input_faults;
 mod load;
 mod network_faults;
 mod other_tests;
+mod phone_faults;
 mod random;
 mod report;
 mod service_faults;
@@ -55,8 +56,8 @@ enum Format {
     Json,
 }
 
-const FAULTS: [&str; 15] =
-    ["F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F13", "F16", "F18"];
+const FAULTS: [&str; 17] =
+    ["F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F12b", "F13", "F15", "F16", "F18"];
 const CONTROLS: [&str; 3] = ["token-only", "commit-first", "rollup"];
 
 async fn fault(world: &World, id: &str) -> Result<Row> {
@@ -73,6 +74,8 @@ async fn fault(world: &World, id: &str) -> Result<Row> {
         "F10" => input_faults::f10(world).await,
         "F11" => disk_faults::f11(world).await,
         "F12" => service_faults::f12(world).await,
+        "F12b" => phone_faults::f12b(world).await,
+        "F15" => phone_faults::f15(world).await,
         "F13" => other_tests::f13(world.rounds.of(500, 2_000, 100_000)),
         "F16" => other_tests::f16(world.rounds.of(2_000, 2_000, 1_000_000)),
         "F18" => network_faults::f18(world).await,

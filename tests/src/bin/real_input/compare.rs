@@ -20,15 +20,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(title: &'static str) -> Self {
+    /// Nothing compared yet.
+    pub fn new(title: &'static str) -> Self {
         Self { title, lines: Vec::new() }
     }
 
-    fn check(&mut self, holds: bool, line: impl Into<String>) {
+    /// One comparison.
+    pub fn check(&mut self, holds: bool, line: impl Into<String>) {
         self.lines.push((holds, line.into()));
     }
 
-    fn note(&mut self, line: impl Into<String>) {
+    /// What is worth knowing.
+    pub fn note(&mut self, line: impl Into<String>) {
         self.check(true, line);
     }
 

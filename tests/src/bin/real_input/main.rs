@@ -1,5 +1,6 @@
 //! The main job on real input: 1,000 raw mails in a real Dovecot and 5,000 real tweets behind the Mastodon API, through
-//! `outcry up` into ClickHouse, then compared with what stands in the files.
+//! `outcry up` into ClickHouse, then compared with what stands in the files; and every payload and signature vector of telephone
+//! providers through the phone connector.
 //!
 //! `cargo run --release -p outcry-tests --bin real_input -- --data ../shared/data`. It ends with 0 when every mail and tweet is
 //! stored or in dead letters with a reason, none is twice in `contacts`, and the response times of the social channel are
@@ -7,6 +8,7 @@
 
 mod compare;
 mod mail;
+mod phone;
 mod tweets;
 mod up;
 
@@ -30,6 +32,9 @@ struct Arguments {
     /// The folder that holds `email_raw/spamassassin` and `twcs_sample`.
     #[arg(long)]
     data: PathBuf,
+    /// The folder with the providers' payloads; by default `../reference/providers` beside the data.
+    #[arg(long)]
+    providers: Option<PathBuf>,
     /// How many mails, in the order of their file names.
     #[arg(long, default_value_t = 1_000)]
     mails: usize,
@@ -51,11 +56,17 @@ enum Part {
     Mail,
     /// `twcs_sample`.
     Tweets,
+    /// The payloads and signatures of telephone providers.
+    Phone,
 }
 
 impl Arguments {
     fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
+    }
+
+    fn providers(&self) -> PathBuf {
+        self.providers.clone().unwrap_or_else(|| self.data.join("../reference/providers"))
     }
 
     fn patience(&self) -> Duration {
@@ -101,6 +112,13 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         sections.push_str(&tweets::sections(&server));
         sample = Some((server, tweets, posted));
     }
+    let mut telephones = None;
+    if arguments.wants(Part::Phone) {
+        let phone = phone::Phone::read(&arguments.providers())?;
+        eprintln!("real_input: {} payloads of telephone providers", phone.count());
+        sections.push_str(&phone.sections());
+        telephones = Some(phone);
+    }
     eprintln!("real_input: outcry up");
     let begun = Instant::now();
     let up = Up::start(folder.path(), &sections).await?;
@@ -112,6 +130,10 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     if let Some((_, tweets, posted)) = &sample {
         verdicts.push(compare::posts(&up, posted, arguments.patience()).await?);
         verdicts.push(compare::response_times(&up, tweets, posted).await?);
+    }
+    if let Some(phone) = &telephones {
+        verdicts.push(phone::vectors(&arguments.providers())?);
+        verdicts.push(phone.compare(&up, arguments.patience()).await?);
     }
     eprintln!("real_input: compared {:.1} s after the start", begun.elapsed().as_secs_f64());
     verdicts.iter().for_each(|verdict| print!("{verdict}"));

@@ -151,7 +151,7 @@ fn caller_number(clid: Option<&str>) -> Option<String> {
 
 /// Of all fields, in the order of their names.
 fn hash(row: &Row) -> String {
-    let mut fields: Vec<_> = row.0.iter().collect();
+    let mut fields: Vec<(&str, &str)> = row.0.iter().map(|(name, value)| (&**name, value.as_str())).collect();
     fields.sort();
     let mut hasher = Sha256::new();
     for (name, value) in fields {

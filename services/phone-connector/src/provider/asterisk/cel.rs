@@ -25,6 +25,8 @@ pub(super) fn fact(row: &Row, rows: &Rows) -> Result<CallFact, Undecodable> {
         "BLINDTRANSFER" | "ATTENDEDTRANSFER" => CallEventKind::Transferred,
         "HOLD" if is_caller => CallEventKind::Held,
         "UNHOLD" if is_caller => CallEventKind::Resumed,
+        // With the caller's channel the customer is gone; LINKEDID_END may not be among the events that are logged.
+        "HANGUP" if is_caller => CallEventKind::Ended,
         "LINKEDID_END" => CallEventKind::Ended,
         _ => CallEventKind::Other,
     };
@@ -34,7 +36,9 @@ pub(super) fn fact(row: &Row, rows: &Rows) -> Result<CallFact, Undecodable> {
     let peer = row.get("bridgepeer").or(row.get("peer"));
     let context = row.get("context").unwrap_or_default().to_lowercase();
     let from_outside = ["trunk", "pstn", "did", "incoming", "inbound"].iter().any(|name| context.contains(name));
+    let extra = row.get("eventextra").or(row.get("extra")).unwrap_or_default();
     let call = Call {
+        cause: (name == "HANGUP" && is_caller).then(|| cause(extra)).flatten(),
         call_id: linkedid.to_owned(),
         leg_id: Some(uniqueid.to_owned()),
         event,
@@ -46,7 +50,6 @@ pub(super) fn fact(row: &Row, rows: &Rows) -> Result<CallFact, Undecodable> {
         provider_fields: row.rest(KNOWN),
         ..Call::default()
     };
-    let extra = row.get("eventextra").or(row.get("extra")).unwrap_or_default();
     let channel = row.get("channame").unwrap_or_default();
     Ok(CallFact {
         direction: (is_caller && from_outside).then_some(Direction::Inbound),
@@ -55,4 +58,29 @@ pub(super) fn fact(row: &Row, rows: &Rows) -> Result<CallFact, Undecodable> {
         call,
         ..CallFact::default()
     })
+}
+
+/// Of a hang-up: `{"hangupcause":16,"dialstatus":"ANSWER",…}`, or `16,source,ANSWER` of older releases.
+fn cause(extra: &str) -> Option<String> {
+    let object: Option<serde_json::Value> = serde_json::from_str(extra).ok();
+    let (code, dialled) = match &object {
+        Some(object) => (object["hangupcause"].as_i64(), object["dialstatus"].as_str().unwrap_or_default()),
+        None => {
+            let parts: Vec<&str> = extra.split(',').collect();
+            (parts.first().and_then(|code| code.parse().ok()), parts.last().copied().unwrap_or_default())
+        }
+    };
+    let cause = match (dialled, code) {
+        ("ANSWER", _) => "completed",
+        ("BUSY", _) => "busy",
+        ("NOANSWER", _) => "no_answer",
+        ("CANCEL", _) => "canceled",
+        ("CHANUNAVAIL" | "CONGESTION", _) => "failed",
+        // Q.850: normal clearing, user busy, no user responding, no answer.
+        (_, Some(16)) => "completed",
+        (_, Some(17)) => "busy",
+        (_, Some(18 | 19)) => "no_answer",
+        _ => return None,
+    };
+    Some(cause.to_owned())
 }

@@ -13,7 +13,7 @@ use jiff::{civil::DateTime, tz::TimeZone};
 use outcry_domain::Timestamp;
 use outcry_webhook::signature::{BadSecret, SharedToken, Unauthentic, bearer};
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 struct Asterisk {
     /// None when the account is only a file: then nobody can post.
@@ -50,22 +50,22 @@ impl Provider for Asterisk {
 
 /// A record's fields by lower-case name, without empty ones.
 #[derive(Clone, Debug, Default)]
-struct Row(HashMap<String, String>);
+struct Row(Vec<(Cow<'static, str>, String)>);
 
 impl Row {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        // Some twenty fields: looking through them is quicker than hashing.
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     fn owned(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned()
+        self.get(name).map(str::to_owned)
     }
 
     /// Everything but what stands in columns of its own.
     fn rest(&self, known: &[&str]) -> Map<String, Value> {
-        let mut rest: Vec<_> = self.0.iter().filter(|(name, _)| !known.contains(&name.as_str())).collect();
-        rest.sort();
-        rest.into_iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect()
+        let rest = self.0.iter().filter(|(name, _)| !known.contains(&&**name));
+        rest.map(|(name, value)| (name.to_string(), Value::String(value.clone()))).collect()
     }
 }
 
@@ -83,7 +83,7 @@ impl Rows {
     /// Whether a line is the header of a CSV file.
     pub fn is_header(&self, line: &[u8]) -> bool {
         String::from_utf8_lossy(line)
-            .split(',')
+            .split([',', ';', '\t', '|'])
             .any(|name| name.trim().trim_matches('"').eq_ignore_ascii_case("uniqueid"))
     }
 
@@ -154,9 +154,49 @@ fn json_row(value: &Value) -> Result<Row, Undecodable> {
             Value::Null => return None,
             other => other.to_string(),
         };
-        (!text.trim().is_empty()).then(|| (name.to_lowercase(), text))
+        (!text.trim().is_empty()).then(|| (Cow::Owned(name.to_lowercase()), text))
     });
-    Ok(Row(fields.collect()))
+    Ok(renamed(fields.collect()))
+}
+
+/// The names that the manager interface gives to the same fields (manager events `Cdr` and `CEL`).
+fn renamed(mut fields: Vec<(Cow<'static, str>, String)>) -> Row {
+    let event = fields.iter().find(|(name, _)| name == "event").map(|(_, event)| event.to_lowercase());
+    let names: &[(&str, &'static str)] = match event.as_deref() {
+        Some("cdr") => &[
+            ("source", "src"),
+            ("destination", "dst"),
+            ("destinationcontext", "dcontext"),
+            ("callerid", "clid"),
+            ("destinationchannel", "dstchannel"),
+            ("lastapplication", "lastapp"),
+            ("starttime", "start"),
+            ("answertime", "answer"),
+            ("endtime", "end"),
+            ("billableseconds", "billsec"),
+        ],
+        Some("cel") => &[
+            ("calleridnum", "cidnum"),
+            ("calleridname", "cidname"),
+            ("channel", "channame"),
+            ("application", "appname"),
+        ],
+        _ => &[],
+    };
+    for (name, _) in &mut fields {
+        if let Some((_, ours)) = names.iter().find(|(theirs, _)| theirs == name) {
+            *name = Cow::Borrowed(ours);
+        }
+    }
+    Row(fields)
+}
+
+/// What stands between the columns of a file with a header; `cdr_custom` may be told to write another separator.
+fn separator(body: &[u8]) -> u8 {
+    let first = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |byte: u8| first.iter().filter(|found| **found == byte).count();
+    let is_header = first.to_ascii_lowercase().windows(8).any(|window| window == b"uniqueid");
+    [b';', b'\t', b'|'].into_iter().find(|byte| is_header && count(*byte) > count(b',')).unwrap_or(b',')
 }
 
 /// `cdr_csv` writes these without a header; the last five depend on its options (`cdr.conf.sample`).
@@ -207,38 +247,53 @@ const CEL_COLUMNS: [&str; 20] = [
     "eventextra",
 ];
 
+/// The columns of a line without a header, by their number.
+fn known_columns(record: &csv::ByteRecord) -> Option<&'static [&'static str]> {
+    let first = record.get(0).unwrap_or_default();
+    let event = !first.is_empty() && first.iter().all(|letter| letter.is_ascii_uppercase() || *letter == b'_');
+    match record.len() {
+        20 if event => Some(&CEL_COLUMNS),
+        16..=18 | 21 => Some(&CDR_COLUMNS),
+        _ => None,
+    }
+}
+
 fn csv_rows(body: &[u8]) -> Result<Vec<Row>, Undecodable> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
+    let mut options = csv::ReaderBuilder::new();
+    let mut reader = options.delimiter(separator(body)).has_headers(false).flexible(true).from_reader(body);
     let mut header: Option<Vec<String>> = None;
     let mut rows = Vec::new();
     for (number, record) in reader.byte_records().enumerate() {
         let record = record.map_err(|_| Undecodable(format!("line {} is not CSV", number + 1)))?;
-        let values: Vec<String> = record.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-        let lower = values.iter().map(|value| value.trim().to_lowercase());
-        if number == 0 && lower.clone().any(|name| name == "uniqueid") {
-            header = Some(lower.collect());
-            continue;
-        }
-        let names: Vec<&str> = match (&header, values.len()) {
-            (Some(header), _) => header.iter().map(String::as_str).collect(),
-            // Some releases write one more column, empty.
-            (None, 20)
-                if values[0].chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
-                    && !values[0].is_empty() =>
-            {
-                CEL_COLUMNS.to_vec()
+        if number == 0 {
+            let lower = record.iter().map(|value| String::from_utf8_lossy(value).trim().to_lowercase());
+            let names: Vec<String> = lower.collect();
+            if names.iter().any(|name| name == "uniqueid") {
+                header = Some(names);
+                continue;
             }
-            (None, 16..=18 | 21) => CDR_COLUMNS.to_vec(),
-            (None, count) => {
+        }
+        let values = record.iter().map(String::from_utf8_lossy);
+        let filled = |value: &Cow<'_, str>| !value.trim().is_empty();
+        let fields = match (&header, known_columns(&record)) {
+            (Some(header), _) => {
+                let named = header.iter().zip(values).filter(|(_, value)| filled(value));
+                named.map(|(name, value)| (Cow::Owned(name.clone()), value.into_owned())).collect()
+            }
+            (None, Some(columns)) => {
+                let named = columns.iter().zip(values).filter(|(_, value)| filled(value));
+                named.map(|(name, value)| (Cow::Borrowed(*name), value.into_owned())).collect()
+            }
+            (None, None) => {
                 return Err(Undecodable(format!(
-                    "line {} has {count} columns; cdr_csv writes 16, 17, 18 or 21 and cel_custom 20, or put a header line first",
-                    number + 1
+                    "line {} has {} columns; cdr_csv writes 16, 17, 18 or 21 and cel_custom 20, or put a header line first",
+                    number + 1,
+                    record.len()
                 )));
             }
         };
-        let fields = names.into_iter().map(str::to_owned).zip(values).filter(|(_, value)| !value.trim().is_empty());
-        rows.push(Row(fields.collect()));
+        rows.push(Row(fields));
     }
     Ok(rows)
 }
