@@ -2,8 +2,9 @@
 //! case, mail and posts, in several languages.
 
 use outcry_domain::{
-    AuthorKind, CaseId, Channel, ContactId, CustomerKey, Direction, Item, ItemId, Mail, Origin, Post, SCHEMA_VERSION,
-    Timestamp,
+    AuthorKind, CaseId, Channel, Classification, ClassifiedItem, ContactId, CustomerKey, Direction, Item, ItemId, Mail,
+    Origin, Post, SCHEMA_VERSION, Timestamp,
+    classification::{Category, Kind, Scored, Sentiment, Urgency},
 };
 
 /// JSON of an item is made this long, by adding sentences.
@@ -171,6 +172,33 @@ impl Generator {
             unknown_fields: serde_json::Map::new(),
         }
     }
+}
+
+/// The category given to an item of that number where a classification is made up.
+pub fn category_of(number: u64) -> Category {
+    Category::ALL[(number % Category::ALL.len() as u64) as usize]
+}
+
+/// An item as a classifier would pass it on.
+pub fn classified(item: Item, category: Category) -> ClassifiedItem {
+    fn sure<T>(label: T) -> Scored<T> {
+        Scored { label, confidence: 0.9 }
+    }
+    let classification = Classification {
+        classifier_version: "made up".into(),
+        language: sure("en".to_owned()),
+        kind: sure(Kind::Complaint),
+        category: sure(category),
+        secondary_categories: Vec::new(),
+        subcategory: None,
+        urgency: sure(Urgency::Normal),
+        urgency_score: 40,
+        sentiment: sure(Sentiment::Negative),
+        amounts: Vec::new(),
+        needs_review: false,
+        evidence: Vec::new(),
+    };
+    ClassifiedItem { item, classification }
 }
 
 fn lengthen(item: &mut Item, sentences: &[&str], random: &mut Random) {

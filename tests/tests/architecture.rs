@@ -120,6 +120,31 @@ fn the_vocabulary_and_the_classification_do_no_io() {
 }
 
 #[test]
+fn no_release_carries_failpoints_or_wrong_ways_to_write() {
+    let packages = packages();
+    let hidden = ["failpoints", "controls"];
+    for (name, package) in &packages {
+        let defaults = package.features.get("default").cloned().unwrap_or_default();
+        assert!(defaults.is_empty(), "{name} switches on {defaults:?} by default");
+        for dependency in &package.dependencies {
+            let on: Vec<_> =
+                dependency.features.iter().filter(|feature| hidden.iter().any(|name| feature.contains(name))).collect();
+            assert!(on.is_empty(), "{name} switches on {on:?} of {}", dependency.name);
+            let optional = dependency.name != "fail" || dependency.optional;
+            assert!(optional, "{name} always carries the crate `fail`");
+        }
+    }
+    let sink = &packages["outcry-sink"];
+    assert!(hidden.iter().all(|name| sink.features.contains_key(*name)), "renamed? {:?}", sink.features.keys());
+    let binary = sink.targets.iter().find(|target| target.is_bin()).unwrap();
+    assert!(binary.required_features.is_empty(), "{:?}", binary.required_features);
+    let faulty = sink.targets.iter().find(|target| target.name == "faulty_sink").unwrap();
+    assert!(hidden.iter().all(|name| faulty.required_features.iter().any(|required| required == name)));
+    let image = fs::read_to_string(root().join("deploy/docker/Dockerfile")).unwrap();
+    assert!(image.contains("cargo build --release") && !image.contains("features"), "{image}");
+}
+
+#[test]
 fn every_service_has_the_same_rooms() {
     let mut missing = Vec::new();
     for service in SERVICES {

@@ -7,7 +7,17 @@ use std::process::Command;
 fn nothing_is_lost_or_doubled_under_faults_and_a_wrong_sink_is_seen() {
     let mut harness = Command::new(env!("CARGO_BIN_EXE_faults"));
     // The services are built by whoever runs the tests, as for every other test of this crate.
-    harness.args(["--only", "F1,F2,F6,F7,commit-first", "--rounds", "brief", "--format", "json", "--no-build"]);
+    harness.args([
+        "--only",
+        "F1,F2,F6,F7,commit-first",
+        "--rounds",
+        "brief",
+        "--at-once",
+        "4",
+        "--format",
+        "json",
+        "--no-build",
+    ]);
     // A server of the caller's is not for faults.
     for name in ["OUTCRY_TEST_STACK", "OUTCRY_KAFKA__BOOTSTRAP_SERVERS", "OUTCRY_CLICKHOUSE__URL"] {
         harness.env_remove(name);

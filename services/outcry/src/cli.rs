@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use crate::{check, classify, dead_letters, demo, migrate, parse_email, query, reclassify, up};
+use crate::{check, classify, dead_letters, demo, migrate, parse_email, query, reclassify, reread, up};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outcry_runtime::LogFormat;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub struct WrongUsage(pub String);
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigFiles {
     /// Configuration file (TOML); later ones override earlier ones, OUTCRY_SECTION__KEY overrides all.
-    #[arg(long = "config", value_name = "FILE", env = "OUTCRY_CONFIG", value_delimiter = ':')]
+    #[arg(long = "config", value_name = "FILE", env = "OUTCRY_CONFIG", value_delimiter = ':', global = true)]
     pub files: Vec<PathBuf>,
 }
 
@@ -85,6 +85,8 @@ pub enum Command {
     Evaluate(NotBuilt),
     /// Lists, shows and replays what was refused.
     DeadLetters(dead_letters::DeadLettersArguments),
+    /// Lets the sinks read a part of the topics again, after ClickHouse was restored from an older backup.
+    Reread(reread::RereadArguments),
     /// Classifies history again.
     Reclassify(reclassify::ReclassifyArguments),
     /// Reads the past of a source.
@@ -204,6 +206,7 @@ pub async fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Evaluate(_) => not_built("evaluate"),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments).await,
         Command::Reclassify(arguments) => reclassify::run(&arguments).await,
+        Command::Reread(arguments) => reread::run(&arguments).await,
         Command::Backfill(_) => not_built("backfill"),
         Command::Erase(_) => not_built("erase"),
         Command::Export(_) => not_built("export"),

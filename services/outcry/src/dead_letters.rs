@@ -1,7 +1,9 @@
 //! `outcry dead-letters`: what was refused, why, and sending it again.
 //!
-//! A replay puts the original bytes and key back on the topic they were read from, and notes in the checkpoints that it
-//! did. A letter that was replayed is not replayed again; and if it were, its ids would make the repetition harmless.
+//! A replay puts the original bytes, key and headers back on the topic they were read from, and notes in the checkpoints
+//! that it did. A letter that was replayed is not replayed again; and if it were, its ids would make the repetition harmless.
+
+mod replay;
 
 use crate::{
     cli::{ConfigFiles, Format, WrongUsage},
@@ -10,8 +12,7 @@ use crate::{
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use outcry_domain::{DeadLetter, Timestamp};
-use outcry_kafka::{Checkpoints, KafkaConfig, Outgoing, Publisher, Record, Topic, read_record, scan};
-use outcry_runtime::{Clock, SystemClock};
+use outcry_kafka::{Checkpoints, KafkaConfig, Publisher, Record, Topic, read_record, scan};
 use outcry_warehouse::{Column, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -46,7 +47,8 @@ enum Action {
         /// Which, as the list names it: PARTITION@OFFSET.
         letter: Position,
     },
-    /// Sends letters back to the topic they came from. Each is sent once, however often this is run.
+    /// Sends letters back to the topic they came from. Each is sent once, however often this is run; one that is refused
+    /// again becomes a new letter.
     Replay {
         /// Which, as the list names them; all that the filter lets through if none is named.
         letters: Vec<Position>,
@@ -123,7 +125,11 @@ pub async fn run(arguments: &DeadLettersArguments) -> anyhow::Result<()> {
         Action::List { filter, format } => list(&kafka, &filter.resolve(&kafka)?, *format).await,
         Action::Show { letter } => show(&kafka, *letter).await,
         Action::Replay { letters, filter, dry_run } => {
-            replay(&kafka, letters, &filter.resolve(&kafka)?, *dry_run).await
+            if !letters.is_empty() && filter.is_any() {
+                let both = "name letters, or choose them with --reason, --topic, --from and --to, and not both";
+                return Err(WrongUsage(both.into()).into());
+            }
+            replay::replay(&kafka, letters, &filter.resolve(&kafka)?, *dry_run).await
         }
     }
 }
@@ -138,6 +144,10 @@ struct Wanted {
 }
 
 impl Filter {
+    fn is_any(&self) -> bool {
+        [&self.reason, &self.topic, &self.from, &self.to].iter().any(|option| option.is_some())
+    }
+
     fn resolve(&self, kafka: &KafkaConfig) -> anyhow::Result<Wanted> {
         Ok(Wanted {
             reason: self.reason.clone(),
@@ -212,58 +222,6 @@ async fn show(kafka: &KafkaConfig, position: Position) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("writing the letter"),
         _ => Ok(()),
     }
-}
-
-async fn replay(kafka: &KafkaConfig, named: &[Position], wanted: &Wanted, dry_run: bool) -> anyhow::Result<()> {
-    let positions = match named {
-        [] => entries(kafka, wanted).await?.into_iter().map(|entry| entry.position).collect(),
-        named => named.to_vec(),
-    };
-    let publisher = Publisher::new(kafka, "dead-letters")?;
-    let marks = Checkpoints::open(kafka, &publisher, OWNER).await?;
-    let (mut sent, mut before, mut cannot) = (0, 0, 0);
-    for position in positions {
-        if marks.get::<Replayed>(&position.to_string()).is_some() {
-            before += 1;
-            continue;
-        }
-        let (record, letter) = letter_at(kafka, position).await?;
-        let Some(topic) = kafka.topic_of_name(&letter.origin).filter(|topic| *topic != Topic::DeadLetters) else {
-            eprintln!("{position}: came from {}, which is no topic; its sender must send it again", letter.origin);
-            cannot += 1;
-            continue;
-        };
-        if dry_run {
-            eprintln!("{position}: would go to {}", letter.origin);
-            sent += 1;
-            continue;
-        }
-        // One of them may say that the record is about the past.
-        let original = record.original_headers().map(|(name, value)| (name.to_owned(), value.to_vec()));
-        let replayed = ("outcry.replayed_from".to_owned(), position.to_string().into_bytes());
-        let headers = original.filter(|(name, _)| *name != replayed.0).chain([replayed.clone()]).collect();
-        let outgoing = Outgoing {
-            topic: kafka.topic_name(topic),
-            key: record.key.clone().unwrap_or_default(),
-            payload: record.payload,
-            headers,
-        };
-        let delivered = publisher.publish_record(outgoing).await.with_context(|| format!("replaying {position}"))?;
-        let mark = Replayed {
-            at: SystemClock.now(),
-            topic: letter.origin.clone(),
-            partition: delivered.partition,
-            offset: delivered.offset,
-        };
-        marks
-            .save(&position.to_string(), &mark)
-            .await
-            .with_context(|| format!("noting that {position} was replayed"))?;
-        sent += 1;
-    }
-    let verb = if dry_run { "would be replayed" } else { "replayed" };
-    eprintln!("{sent} {verb}, {before} were replayed before, {cannot} cannot be");
-    Ok(())
 }
 
 #[cfg(test)]

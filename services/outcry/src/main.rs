@@ -15,6 +15,7 @@ mod parse_email;
 mod progress;
 mod query;
 mod reclassify;
+mod reread;
 mod sample;
 mod services;
 mod up;

@@ -7,6 +7,7 @@
 //!
 //! A seeded simulator drives this with models of Kafka and ClickHouse; see the tests.
 
+use outcry_kafka::RejectLimit;
 use std::ops::Range;
 
 /// Rows of one partition, in order of their offsets.
@@ -47,6 +48,9 @@ pub enum Command<'a, R> {
     FindHighest,
     /// Read which of these offsets are stored.
     ReadBack(Range<u64>),
+    /// These offsets were passed by the consumer group, and nothing from them on is stored: find out whether they held rows,
+    /// and say so loudly if they did.
+    ExamineGap(Range<u64>),
     /// Insert under the fence.
     Insert(&'a R),
     /// The server refuses this one row: make it durable in dead letters.
@@ -84,12 +88,16 @@ enum Step {
     Fence,
     Kill,
     Highest,
+    Gap(Range<u64>),
     ReadBack,
     Insert,
     DeadLetter(String),
     Ownership,
     Wait { problem: String, then: Box<Step> },
 }
+
+/// Outcomes that the limit looks back on.
+const REMEMBERED: usize = 1000;
 
 /// The state of one partition's writing.
 #[derive(Debug)]
@@ -101,6 +109,14 @@ pub struct Core<R> {
     reconciled: bool,
     /// Batches that begin at or below it may be stored already.
     highest: Option<u64>,
+    /// Every offset below was given up to this core's batches, or committed before it came.
+    begins: u64,
+    /// The gap that was examined last; it is examined once.
+    examined: Option<Range<u64>>,
+    /// The server's refusals. Beyond the limit it is the table that must be doubted, and no more rows go to dead letters.
+    limit: RejectLimit,
+    /// The limit is passed: one row is tried until the server takes it.
+    holding: bool,
     /// Rows found stored when reconciling.
     pub already_stored: u64,
     /// Times that the fence was taken.
@@ -114,6 +130,10 @@ impl<R: Rows> Default for Core<R> {
             pieces: Vec::new(),
             reconciled: false,
             highest: None,
+            begins: 0,
+            examined: None,
+            limit: RejectLimit::default(),
+            holding: false,
             already_stored: 0,
             reconciliations: 0,
         }
@@ -127,6 +147,7 @@ impl<R: Rows> Core<R> {
         if batch.is_empty() {
             return;
         }
+        self.begins = batch.first();
         self.pieces = vec![batch];
         self.step = Step::Customers;
     }
@@ -142,6 +163,7 @@ impl<R: Rows> Core<R> {
             Step::Fence => Command::TakeFence,
             Step::Kill => Command::KillPredecessors,
             Step::Highest => Command::FindHighest,
+            Step::Gap(offsets) => Command::ExamineGap(offsets.clone()),
             Step::ReadBack => Command::ReadBack(piece.first()..piece.last() + 1),
             Step::Insert => Command::Insert(piece),
             Step::DeadLetter(reason) => Command::DeadLetter(piece, reason),
@@ -165,12 +187,17 @@ impl<R: Rows> Core<R> {
             (Step::Highest, Event::Highest(highest)) => {
                 self.highest = highest;
                 self.reconciled = true;
-                self.before_insert()
+                self.after_highest()
             }
+            // It is told or it could not be found out; writing goes on either way.
+            (Step::Gap(_), _) => self.before_insert(),
             (Step::ReadBack, Event::Present(present)) => self.keep_missing(&present),
             (Step::ReadBack, event) => wait(event, Step::ReadBack),
             (Step::Fence | Step::Kill | Step::Highest, event) => wait(event, Step::Fence),
-            (Step::Insert, Event::Succeeded) => self.piece_done(),
+            (Step::Insert, Event::Succeeded) => {
+                self.count_stored();
+                self.piece_done()
+            }
             (Step::Insert, Event::Failed(problem)) => Step::Wait { problem, then: Box::new(Step::Insert) },
             (Step::Insert, Event::Fenced) => {
                 self.reconciled = false;
@@ -193,6 +220,17 @@ impl<R: Rows> Core<R> {
     /// `true` when the batch is stored and its offsets may be committed.
     pub fn is_done(&self) -> bool {
         self.pieces.is_empty()
+    }
+
+    /// What lies between the highest row stored and the batch was committed as done. Records that gave no row lie there
+    /// rightly; rows that lie there are gone from the server, as after a restored backup.
+    fn after_highest(&mut self) -> Step {
+        let gap = self.highest.map_or(0, |highest| highest + 1)..self.begins;
+        if gap.is_empty() || self.examined.as_ref() == Some(&gap) {
+            return self.before_insert();
+        }
+        self.examined = Some(gap.clone());
+        Step::Gap(gap)
     }
 
     fn before_insert(&self) -> Step {
@@ -230,6 +268,17 @@ impl<R: Rows> Core<R> {
         if self.pieces.is_empty() { Step::Idle } else { self.before_insert() }
     }
 
+    fn count_stored(&mut self) {
+        if std::mem::take(&mut self.holding) {
+            // The table was mended: what it refused before says nothing of the rows to come.
+            self.limit = RejectLimit::default();
+        }
+        let rows = self.pieces.last().map_or(0, Rows::len);
+        for _ in 0..rows.min(REMEMBERED) {
+            self.limit.record(false);
+        }
+    }
+
     /// A refused INSERT stored nothing, but only a read-back proves it; then the halves are tried one by one.
     fn narrow_down(&mut self, reason: String) -> Step {
         let Some(piece) = self.pieces.pop() else {
@@ -237,6 +286,15 @@ impl<R: Rows> Core<R> {
         };
         if piece.len() == 1 {
             self.pieces.push(piece);
+            self.holding = self.limit.record(true);
+            if self.holding {
+                let problem = format!(
+                    "ClickHouse refuses one row after another, which no single bad row explains: look at the table's columns \
+                     and constraints, and at `outcry dead-letters list --reason refused_by_clickhouse`; nothing more goes there \
+                     until the row is taken ({reason})"
+                );
+                return Step::Wait { problem, then: Box::new(Step::Insert) };
+            }
             return Step::DeadLetter(reason);
         }
         let (first, second) = piece.halves();

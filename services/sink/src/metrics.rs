@@ -12,3 +12,5 @@ pub const RECONCILIATIONS: &str = "outcry_sink_reconciliations_total";
 pub const ALREADY_STORED: &str = "outcry_sink_rows_already_stored_total";
 /// Records that could not be decoded or were refused by ClickHouse, by table and reason.
 pub const REJECTED: &str = "outcry_sink_rejected_records_total";
+/// Times that committed rows were found missing in ClickHouse, by table: it was restored from an older backup.
+pub const GAPS: &str = "outcry_sink_committed_rows_missing_total";

@@ -2,13 +2,14 @@
 
 use crate::{
     core::{Command, Event, Rows},
-    failpoint, metrics,
+    decode, failpoint, metrics,
 };
 use outcry_domain::Timestamp;
 use outcry_kafka::{KafkaConfig, Publisher, letter_from_record, read_record};
 use outcry_runtime::{Backoff, CancellationToken, Clock};
-use outcry_warehouse::{Batch, Fence, InsertResult, StoredTable, Warehouse, WarehouseError};
+use outcry_warehouse::{Batch, Fence, InsertResult, StoredTable, Warehouse};
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,6 +38,9 @@ impl Rows for Batch {
 
 /// Longer than it takes a poll thread that was stopped to hear of its rebalance.
 const OWNERSHIP_WAIT: Duration = Duration::from_secs(3);
+
+/// Of a gap; one good record is enough to know.
+const EXAMINED_RECORDS: usize = 3;
 
 /// One partition's hands.
 pub(crate) struct Performer {
@@ -81,6 +85,7 @@ impl Performer {
                 Ok(highest) => Event::Highest(highest),
                 Err(error) => failed(&error),
             },
+            Command::ExamineGap(offsets) => self.examine_gap(offsets).await,
             Command::ReadBack(range) => {
                 match self.warehouse.read_back(self.table, self.epoch, self.partition, range).await {
                     Ok(present) => {
@@ -148,6 +153,49 @@ impl Performer {
         event(result)
     }
 
+    /// Whether rows that were committed as stored are gone. The last records of the gap are looked at: those that are no
+    /// rows, or that lie in dead letters, are rightly absent.
+    async fn examine_gap(&self, offsets: Range<u64>) -> Event {
+        let partition = i32::try_from(self.partition).unwrap_or(i32::MAX);
+        for offset in offsets.clone().rev().take(EXAMINED_RECORDS) {
+            let position = i64::try_from(offset).unwrap_or(i64::MAX);
+            let record = match read_record(&self.kafka, &self.topic, partition, position).await {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
+                Err(error) => return failed(&error),
+            };
+            let mut batch = Batch::new(self.table, &self.topic, self.epoch, self.partition);
+            if decode::push(&mut batch, self.table, &record).is_err() || batch.is_empty() {
+                continue;
+            }
+            match self.warehouse.is_dead_letter(&self.topic, self.partition, offset).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.tell_of_gap(&offsets);
+                    return Event::Succeeded;
+                }
+                Err(error) => return failed(&error),
+            }
+        }
+        Event::Succeeded
+    }
+
+    fn tell_of_gap(&self, offsets: &Range<u64>) {
+        ::metrics::counter!(metrics::GAPS, "table" => self.table.name()).increment(1);
+        tracing::error!(
+            topic = self.topic,
+            partition = self.partition,
+            first = offsets.start,
+            last = offsets.end - 1,
+            "rows that were committed as stored are not in ClickHouse: was it restored from an older backup, or were rows \
+             deleted? Kafka still holds them. To store them again, stop every sink, run `outcry reread {topic} {partition}@{start}`, \
+             and start the sinks: what is stored already is not stored again",
+            topic = self.topic,
+            partition = self.partition,
+            start = offsets.start,
+        );
+    }
+
     /// The server refuses this row. Its record is read again, so that what is kept is what was received.
     async fn dead_letter(&self, batch: &Batch, reason: &str) -> Event {
         let offset = i64::try_from(batch.first()).unwrap_or(i64::MAX);
@@ -191,6 +239,6 @@ fn event(result: InsertResult) -> Event {
     }
 }
 
-fn failed(error: &WarehouseError) -> Event {
+fn failed(error: &dyn std::error::Error) -> Event {
     Event::Failed(error.to_string())
 }

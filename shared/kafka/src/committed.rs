@@ -3,7 +3,7 @@
 use crate::{KafkaConfig, KafkaError, Topic};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -36,6 +36,35 @@ pub async fn group_positions(
     let doing = format!("asking how far {group} is in {topic}");
     let late = KafkaError::Timeout { doing, brokers: config.bootstrap_servers.clone(), seconds: TIMEOUT.as_secs() };
     tokio::task::spawn_blocking(move || read(&config, &group, &topic)).await.unwrap_or(Err(late))
+}
+
+/// Sets where a group (named as above) reads on, by partition; refused while the group has a member.
+pub async fn rewind_group(
+    config: &KafkaConfig,
+    group: &str,
+    topic: Topic,
+    positions: &[(i32, i64)],
+) -> Result<(), KafkaError> {
+    let group = format!("{}{group}", config.topic_prefix);
+    let (config, topic, positions) = (config.clone(), config.topic_name(topic), positions.to_vec());
+    let doing = format!("setting where {group} reads on in {topic}");
+    let late = KafkaError::Timeout {
+        doing: doing.clone(),
+        brokers: config.bootstrap_servers.clone(),
+        seconds: TIMEOUT.as_secs(),
+    };
+    let work = move || {
+        let failed = |source| config.error(doing.clone(), source);
+        let mut settings = config.client("rewind");
+        settings.set("group.id", group).set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = settings.create().map_err(failed)?;
+        let mut wished = TopicPartitionList::new();
+        for (partition, offset) in positions {
+            wished.add_partition_offset(&topic, partition, Offset::Offset(offset)).map_err(failed)?;
+        }
+        consumer.commit(&wished, CommitMode::Sync).map_err(failed)
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(late))
 }
 
 fn read(config: &KafkaConfig, group: &str, topic: &str) -> Result<BTreeMap<i32, GroupPosition>, KafkaError> {

@@ -36,6 +36,13 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
+    /// A group's offsets cannot be set from outside while it has a member.
+    pub fn is_group_in_use(&self) -> bool {
+        use rdkafka::error::RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress, UnknownMemberId};
+        let Self::Client { source, .. } = self else { return false };
+        matches!(source.rdkafka_error_code(), Some(UnknownMemberId | IllegalGeneration | RebalanceInProgress))
+    }
+
     /// A label of low cardinality.
     pub fn metric_label(&self) -> &'static str {
         match self {

@@ -27,7 +27,7 @@ mod topic_id;
 
 pub use admin::{TopicSettings, check_brokers, ensure_topics};
 pub use checkpoints::Checkpoints;
-pub use committed::{GroupPosition, group_positions};
+pub use committed::{GroupPosition, group_positions, rewind_group};
 pub use config::{KafkaConfig, Security, Topic};
 pub use consumer::{Completion, ConsumerOptions, Partition, PartitionWorker, WorkerStop, run_partitions};
 pub use dead_letter::{letter_from_record, letter_headers};

@@ -4,12 +4,13 @@ use crate::{KafkaConfig, KafkaError, Record};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::{KafkaError as ClientError, RDKafkaErrorCode},
 };
 use std::time::{Duration, Instant};
 
 const BUDGET: Duration = Duration::from_secs(30);
 
-/// The record at that position; `None` if it is no longer there.
+/// The record at that position; `None` if it is no longer there, or not yet.
 pub async fn read_record(
     config: &KafkaConfig,
     topic: &str,
@@ -33,14 +34,21 @@ fn read(config: &KafkaConfig, topic: &str, partition: i32, offset: i64) -> Optio
         let mut settings = config.client("reader");
         settings.set("group.id", format!("{}reader", config.topic_prefix)).set("enable.auto.commit", "false");
         let consumer: BaseConsumer = settings.create()?;
+        // Beyond either end a consumer would wait for ever, or jump to where nobody asked.
+        match consumer.fetch_watermarks(topic, partition, BUDGET) {
+            Ok((low, high)) if (low..high).contains(&offset) => {}
+            Ok(_) | Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownPartition)) => return Ok(None),
+            Err(error) => return Err(error),
+        }
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(offset))?;
         consumer.assign(&assignment)?;
-        Ok(consumer)
+        Ok(Some(consumer))
     };
     let failed = |source| Some(Err(config.error(format!("reading {topic}/{partition}@{offset}"), source)));
     let consumer = match open() {
-        Ok(consumer) => consumer,
+        Ok(Some(consumer)) => consumer,
+        Ok(None) => return Some(Ok(None)),
         Err(source) => return failed(source),
     };
     let started = Instant::now();

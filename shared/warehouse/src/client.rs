@@ -207,6 +207,16 @@ impl Warehouse {
         Err(WarehouseError::Refused { doing, database: self.database().into(), code, message, advice: advice(code) })
     }
 
+    /// [`Warehouse::send`]; why there is no answer names the server, for whoever shows it to a person.
+    pub(crate) async fn send_named(&self, request: Request<'_>) -> Result<Answer, NoAnswer> {
+        let named = |reason: String| format!("{reason}; is ClickHouse running at {}?", self.inner.url);
+        self.send(request).await.map_err(|none| match none {
+            NoAnswer::NotSent(reason) => NoAnswer::NotSent(named(reason)),
+            NoAnswer::Lost(reason) => NoAnswer::Lost(named(reason)),
+            NoAnswer::TooLarge => NoAnswer::TooLarge,
+        })
+    }
+
     /// Sends a statement; an exception of the server is an answer too.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, NoAnswer> {
         let inner = &self.inner;

@@ -32,7 +32,7 @@ pub enum InsertResult {
 /// CANNOT_PARSE_*, INCORRECT_DATA, TOO_LARGE_*, ARGUMENT_OUT_OF_BOUND, TYPE_MISMATCH, CANNOT_CONVERT_TYPE, UNKNOWN_ELEMENT_OF_ENUM,
 /// CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, DECIMAL_OVERFLOW and the like, from ClickHouse's `ErrorCodes.cpp`.
 const VALUE_REFUSED: &[u32] =
-    &[6, 25, 26, 27, 38, 41, 53, 69, 70, 72, 117, 128, 130, 131, 190, 321, 349, 376, 407, 467, 675, 676, 691];
+    &[6, 25, 26, 27, 38, 41, 53, 69, 70, 72, 117, 128, 130, 131, 190, 321, 349, 376, 407, 467, 469, 675, 676, 691];
 
 /// Codes raised before a statement starts: no such table or column, wrong password, not granted, unknown setting, not ready.
 const REFUSED_BEFORE_START: &[u32] = &[16, 46, 47, 60, 62, 81, 115, 164, 192, 193, 194, 202, 497, 516];
@@ -65,7 +65,7 @@ impl Warehouse {
         let query_id = format!("{prefix}{first}-{last}/{}", Uuid::new_v4());
         let request = self.insert_request(&sql, batch.block());
         let request = Request { settings: SETTINGS, query_id: Some(&query_id), ..request };
-        outcome(self.send(request).await, batch.len())
+        outcome(self.send_named(request).await, batch.len())
     }
 
     /// Stores a batch under a deduplication token, without a fence: a negative control of the fault harness, which must see
@@ -94,7 +94,7 @@ impl Warehouse {
         let sql = "INSERT INTO stored_customers (brand, customer_id, channel, address, name, first_seen_at, last_seen_at) \
                    FORMAT RowBinary";
         let request = Request { settings: SETTINGS, ..self.insert_request(sql, body) };
-        outcome(self.send(request).await, rows)
+        outcome(self.send_named(request).await, rows)
     }
 }
 

@@ -45,4 +45,14 @@ impl Warehouse {
         let answer = self.select("asking for the highest offset stored", &sql, &[]).await?;
         Ok(answer.value(0, "highest").and_then(serde_json::Value::as_u64))
     }
+
+    /// Whether the record of that position lies in dead letters, as far as those are stored.
+    pub async fn is_dead_letter(&self, topic: &str, partition: u32, offset: u64) -> Result<bool, WarehouseError> {
+        let sql = "SELECT count() AS letters FROM stored_dead_letters \
+                   WHERE origin = {topic:String} AND origin_partition = {partition:Int32} AND origin_offset = {offset:Int64}";
+        let parameters =
+            [("topic", topic.to_owned()), ("partition", partition.to_string()), ("offset", offset.to_string())];
+        let answer = self.select("looking for a dead letter", sql, &parameters).await?;
+        Ok(answer.value(0, "letters").and_then(serde_json::Value::as_u64).unwrap_or_default() > 0)
+    }
 }

@@ -5,7 +5,9 @@
 
 mod bad_input;
 mod bad_mail;
+mod dead_letters;
 mod end_to_end;
+mod hostile;
 mod kill;
 mod kill_front;
 mod lifecycle;

@@ -174,8 +174,15 @@ impl World {
                 Event::Succeeded
             }
             Command::ConfirmOwnership if sink.generation != self.generation => return false,
-            Command::ConfirmOwnership | Command::InsertCustomers(_) | Command::WaitAndRetry(_) => {
-                if self.random.percent(5) { Event::Failed("not reachable".into()) } else { Event::Succeeded }
+            Command::ConfirmOwnership
+            | Command::InsertCustomers(_)
+            | Command::ExamineGap(_)
+            | Command::WaitAndRetry(_) => {
+                if self.random.percent(5) {
+                    Event::Failed("not reachable".into())
+                } else {
+                    Event::Succeeded
+                }
             }
             Command::Done => Event::Succeeded,
         };

@@ -26,7 +26,16 @@ impl Rows for Offsets {
     }
 }
 
+/// The first batch of an assignment, up to what follows the reconciliation; nothing is known of the offsets below it.
 fn started(batch: &[u64], highest: Option<u64>) -> Core<Offsets> {
+    let mut core = assigned(batch, highest);
+    if matches!(core.command(), Command::ExamineGap(_)) {
+        core.on(Event::Succeeded);
+    }
+    core
+}
+
+fn assigned(batch: &[u64], highest: Option<u64>) -> Core<Offsets> {
     let mut core = Core::default();
     core.begin(Offsets(batch.to_vec()));
     core.on(Event::Succeeded);
@@ -127,4 +136,59 @@ fn a_refused_batch_is_halved_until_the_one_bad_row_is_in_dead_letters() {
     }
     assert!(core.is_done());
     assert_eq!((stored, dead), (vec![1, 2, 4], vec![3]));
+}
+
+#[test]
+fn rows_that_were_committed_and_are_not_stored_are_examined_once() {
+    // A restored backup: the group stands at 50, and nothing above 20 is there.
+    let mut core = assigned(&[50, 51], Some(20));
+    assert_eq!(core.command(), Command::ExamineGap(21..50));
+    core.on(Event::Failed("the broker does not answer".into()));
+    assert_eq!(core.command(), Command::Insert(&Offsets(vec![50, 51])));
+    core.on(Event::Ambiguous("connection reset".into()));
+    for event in [Event::Succeeded, Event::Succeeded, Event::Succeeded, Event::Highest(Some(20))] {
+        core.on(event);
+    }
+    assert_eq!(core.command(), Command::Insert(&Offsets(vec![50, 51])), "told once");
+    // An empty table is a gap from the first offset; what follows without a hole is none.
+    assert_eq!(assigned(&[7], None).command(), Command::ExamineGap(0..7));
+    assert_eq!(assigned(&[7], Some(6)).command(), Command::Insert(&Offsets(vec![7])));
+}
+
+#[test]
+fn a_table_that_refuses_every_row_fills_no_dead_letters_and_goes_on_when_it_is_mended() {
+    let mut core = started(&[0], None);
+    let (mut dead, mut offset) = (0, 0);
+    let problem = loop {
+        match core.command() {
+            Command::Insert(_) => core.on(Event::Rejected("unknown element of enum".into())),
+            Command::DeadLetter(..) => {
+                dead += 1;
+                core.on(Event::Succeeded);
+            }
+            Command::Done => {
+                offset += 1;
+                assert!(offset < 2_000, "{dead} dead letters and no end");
+                core.begin(Offsets(vec![offset]));
+            }
+            Command::WaitAndRetry(problem) => break problem.to_owned(),
+            _ => core.on(Event::Succeeded),
+        }
+    };
+    assert_eq!(dead, 250);
+    assert!(problem.contains("dead-letters list") && problem.contains("unknown element"), "{problem}");
+    for _ in 0..3 {
+        core.on(Event::Succeeded);
+        assert_eq!(core.command(), Command::Insert(&Offsets(vec![offset])));
+        core.on(Event::Rejected("unknown element of enum".into()));
+        assert!(matches!(core.command(), Command::WaitAndRetry(_)), "{:?}", core.command());
+    }
+    core.on(Event::Succeeded);
+    core.on(Event::Succeeded);
+    assert!(core.is_done(), "the row was taken");
+    // The next bad row is a single one again.
+    core.begin(Offsets(vec![offset + 1]));
+    core.on(Event::Succeeded);
+    core.on(Event::Rejected("bad".into()));
+    assert!(matches!(core.command(), Command::DeadLetter(..)));
 }

@@ -6,6 +6,7 @@
 mod cdr;
 mod figures;
 mod pipeline;
+mod readback;
 mod webhook;
 
 use anyhow::Result;
@@ -43,6 +44,8 @@ enum What {
     Cdr(cdr::Options),
     /// Signed call events over HTTP: the rate of durable answers, and the time until an event can be queried.
     Webhook(webhook::Options),
+    /// A table filled in the server: the time a sink takes to read back which rows of a batch are stored.
+    Readback(readback::Options),
 }
 
 impl What {
@@ -52,6 +55,7 @@ impl What {
             Self::Pipeline(_) => &["outcry-sandbox", "outcry-classifier", "outcry-sink"],
             Self::Cdr(_) => &["outcry-sandbox", "outcry-phone-connector"],
             Self::Webhook(_) => &["outcry-sandbox", "outcry-phone-connector", "outcry-classifier", "outcry-sink"],
+            Self::Readback(_) => &["outcry-sandbox"],
         }
     }
 }
@@ -60,12 +64,14 @@ impl What {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments).await {
-        Ok(figures) => {
-            match arguments.format {
-                Format::Text => print!("{figures}"),
-                Format::Json => println!("{}", figures.to_json()),
+        Ok(outcome) => {
+            match (arguments.format, &outcome) {
+                (Format::Text, Outcome::Figures(figures)) => print!("{figures}"),
+                (Format::Json, Outcome::Figures(figures)) => println!("{}", figures.to_json()),
+                (Format::Text, Outcome::Readback(readback)) => print!("{readback}"),
+                (Format::Json, Outcome::Readback(readback)) => println!("{}", readback.to_json()),
             }
-            if figures.lost == 0 && figures.doubled == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if outcome.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -74,7 +80,22 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<Figures> {
+/// What was measured.
+enum Outcome {
+    Figures(Box<Figures>),
+    Readback(readback::Readback),
+}
+
+impl Outcome {
+    fn holds(&self) -> bool {
+        match self {
+            Self::Figures(figures) => figures.lost == 0 && figures.doubled == 0,
+            Self::Readback(_) => true,
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<Outcome> {
     if cfg!(debug_assertions) {
         eprintln!("bench: this is a debug build; its figures say nothing. Use cargo run --release");
     }
@@ -85,11 +106,13 @@ async fn run(arguments: &Arguments) -> Result<Figures> {
     // As in production: the broker's code is compiled fully, at the price of a slower start.
     let kafka = KafkaOptions { fast_start: false, ..KafkaOptions::default() };
     let stack = Stack::start(StackOptions { kafka, ..StackOptions::default() }).await?;
-    let figures = match &arguments.what {
-        What::Pipeline(options) => pipeline::run(&stack, options).await,
-        What::Cdr(options) => cdr::run(&stack, options).await,
-        What::Webhook(options) => webhook::run(&stack, options).await,
+    let of_figures = |figures| Outcome::Figures(Box::new(figures));
+    let outcome = match &arguments.what {
+        What::Pipeline(options) => pipeline::run(&stack, options).await.map(of_figures),
+        What::Cdr(options) => cdr::run(&stack, options).await.map(of_figures),
+        What::Webhook(options) => webhook::run(&stack, options).await.map(of_figures),
+        What::Readback(options) => readback::run(&stack, options).await.map(Outcome::Readback),
     };
     stack.stop().await;
-    figures
+    outcome
 }

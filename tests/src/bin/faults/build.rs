@@ -3,7 +3,14 @@
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
 
-const PACKAGES: [&str; 4] = ["outcry-sandbox", "outcry-classifier", "outcry-sink", "outcry-phone-connector"];
+const PACKAGES: [&str; 6] = [
+    "outcry-sandbox",
+    "outcry-classifier",
+    "outcry-sink",
+    "outcry-phone-connector",
+    "outcry-email-connector",
+    "outcry-social-connector",
+];
 
 /// What is started, in the profile that this program was built in.
 pub fn services() -> Result<()> {

@@ -16,7 +16,7 @@ const LETTERS: Duration = Duration::from_secs(10);
 /// I1, I2, I3, I5 and I9, and that nothing is there which nobody sent.
 pub async fn items(pipeline: &Pipeline<'_>, ledger: &Ledger, row: &mut Row) -> Result<()> {
     // As migrator: an analyst's answers are limited to a million rows.
-    let view = "SELECT toString(item_id), hex(SHA256(text)) FROM {db}.items WHERE channel != 'phone'";
+    let view = "SELECT toString(item_id), hex(SHA256(text)) FROM {db}.items WHERE endsWith(source, ':load')";
     let rows = pipeline.ask_as("migrator", view).await?;
     let mut ids = Vec::with_capacity(rows.len());
     let mut changed = 0;
@@ -153,7 +153,7 @@ async fn totals(pipeline: &Pipeline<'_>, ledger: &Ledger, row: &mut Row) -> Resu
     let with_categories = ledger.values().any(|entry| entry.category.is_some());
     let category = if with_categories { "category" } else { "''" };
     let question = format!(
-        "SELECT concat(toString(toUnixTimestamp(toStartOfHour(effective_at))), ' ', {category}) AS cell, count() FROM {{db}}.items WHERE channel != 'phone' GROUP BY cell"
+        "SELECT concat(toString(toUnixTimestamp(toStartOfHour(effective_at))), ' ', {category}) AS cell, count() FROM {{db}}.items WHERE endsWith(source, ':load') GROUP BY cell"
     );
     let mut expected = BTreeMap::<String, u64>::new();
     for entry in ledger.values() {

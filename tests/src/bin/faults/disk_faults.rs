@@ -1,11 +1,11 @@
-//! Disks that are full (F11): ClickHouse's, and the one that webhooks are spooled to.
+//! Disks that are full (F11): ClickHouse's, the broker's, and the one that webhooks are spooled to.
 
 use crate::{
     check,
     door::Door,
     load::LoadOptions,
     report::Row,
-    service_faults::{CLASSIFIER, PHONE},
+    service_faults::{CLASSIFIER, PHONE, raw},
     sink::SinkOptions,
     trial::Trial,
     world::World,
@@ -62,26 +62,23 @@ impl Drop for SmallDisk {
     }
 }
 
+const WHAT: &str = "full disks: ClickHouse's, the broker's, the spool's";
+/// Within which the broker notices that its disk is full, while records keep coming.
+const NOTICED: Duration = Duration::from_secs(30);
+
 /// F11.
 pub async fn f11(world: &World) -> Result<Row> {
     let mut row = clickhouse_full(world).await?;
-    let spool = spool_full(world).await?;
-    row.rounds += spool.rounds;
-    row.acknowledged += spool.acknowledged;
-    row.lost += spool.lost;
-    row.doubled += spool.doubled;
-    row.physical_duplicates += spool.physical_duplicates;
-    row.heal_seconds = row.heal_seconds.max(spool.heal_seconds);
-    row.problems.extend(spool.problems);
-    row.notes.extend(spool.notes);
+    row.add(broker_full(world).await?);
+    row.add(spool_full(world).await?);
     Ok(row)
 }
 
 async fn clickhouse_full(world: &World) -> Result<Row> {
-    let rounds = world.rounds.of(1, 2, 20);
+    let rounds = world.rounds.of(1, 1, 10);
     // Servers of its own, whose ClickHouse lies on a disk of 400 MB.
-    let small = World::start_on(world.seed, world.rounds, Some(400)).await?;
-    let mut trial = Trial::prepare(&small, "F11", "full disks: ClickHouse's, the spool's", "").await?;
+    let small = World::start_on(world.seed, world.rounds, Some(("clickhouse", 400))).await?;
+    let mut trial = Trial::prepare(&small, "F11", WHAT, "").await?;
     let sink = trial.sink(SinkOptions::real("one"))?;
     sink.ready().await?;
     trial.begin_load(LoadOptions::default())?;
@@ -103,13 +100,46 @@ async fn clickhouse_full(world: &World) -> Result<Row> {
     Ok(row)
 }
 
+/// A broker whose disk is full ends itself; whoever runs it starts it again when there is room.
+async fn broker_full(world: &World) -> Result<Row> {
+    let rounds = world.rounds.of(1, 1, 10);
+    let small = World::start_on(world.seed, world.rounds, Some(("kafka", 300))).await?;
+    let mut trial = Trial::prepare(&small, "F11", WHAT, "").await?;
+    trial.pipeline.start(&[CLASSIFIER]).await?;
+    let sink = trial.sink(SinkOptions::real("one"))?;
+    sink.ready().await?;
+    trial.begin_load(raw(400))?;
+    let disk = small.disk.as_ref().context("this world has no small disk")?;
+    for round in 1..=rounds {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        trial.progress(round, rounds, "the broker's disk is full");
+        disk.fill()?;
+        let begun = Instant::now();
+        while small.kafka()?.exited().is_none() && begun.elapsed() < NOTICED {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let ended = small.kafka()?.exited().is_some();
+        trial.progress(round, rounds, if ended { "the broker ended" } else { "the broker stands still; killed" });
+        let lasting = trial.random.milliseconds(1_000, 4_000);
+        tokio::time::sleep(lasting).await;
+        disk.free()?;
+        small.kafka()?.restart().await?;
+        trial.recovered_since(Instant::now()).await?;
+    }
+    trial.row.rounds = rounds;
+    let row = trial.finish(&[&sink]).await?;
+    drop(sink);
+    small.stack.stop().await;
+    Ok(row)
+}
+
 async fn spool_full(world: &World) -> Result<Row> {
     let rounds = world.rounds.of(1, 1, 10);
     let front = PhoneFront::new()?;
     let folder = tempfile::tempdir().context("making a folder for the spool")?;
     let spool = SmallDisk::mount(folder.path(), 1)?;
     let sections = front.sections().replace("{folder}/spool", &folder.path().display().to_string());
-    let mut trial = Trial::prepare(world, "F11", "full disks: ClickHouse's, the spool's", &sections).await?;
+    let mut trial = Trial::prepare(world, "F11", WHAT, &sections).await?;
     trial.pipeline.start(&[CLASSIFIER, PHONE]).await?;
     let sink = trial.sink(SinkOptions::real("one"))?;
     sink.ready().await?;

@@ -1,7 +1,7 @@
 //! Records that cannot be used among those that can (F9), and records of other releases (F10).
 
 use crate::{
-    load::{LoadOptions, category_of, classified, upper_hex},
+    load::{LoadOptions, upper_hex},
     report::Row,
     service_faults::{CLASSIFIER, raw},
     sink::SinkOptions,
@@ -10,7 +10,10 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use outcry_kafka::Topic;
-use outcry_tests::Generator;
+use outcry_tests::{
+    Generator,
+    generate::{category_of, classified},
+};
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 

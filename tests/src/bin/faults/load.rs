@@ -3,13 +3,12 @@
 use crate::random::Random;
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use outcry_domain::{
-    Classification, ClassifiedItem, Item,
-    classification::{Category, Kind, Scored, Sentiment, Urgency},
-};
 use outcry_kafka::{KafkaConfig, Publisher, Topic};
 use outcry_runtime::CancellationToken;
-use outcry_tests::Generator;
+use outcry_tests::{
+    Generator,
+    generate::{category_of, classified},
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
@@ -155,33 +154,6 @@ impl Sender {
         *end = (*end).max(delivered.offset + 1);
         Ok((id, Entry { text_sha256, hour, category, position: (delivered.partition, delivered.offset) }))
     }
-}
-
-/// The category that the load gives an item of that number.
-pub fn category_of(number: u64) -> Category {
-    Category::ALL[(number % Category::ALL.len() as u64) as usize]
-}
-
-/// An item as a classifier would pass it on.
-pub fn classified(item: Item, category: Category) -> ClassifiedItem {
-    fn sure<T>(label: T) -> Scored<T> {
-        Scored { label, confidence: 0.9 }
-    }
-    let classification = Classification {
-        classifier_version: "faults".into(),
-        language: sure("en".to_owned()),
-        kind: sure(Kind::Complaint),
-        category: sure(category),
-        secondary_categories: Vec::new(),
-        subcategory: None,
-        urgency: sure(Urgency::Normal),
-        urgency_score: 40,
-        sentiment: sure(Sentiment::Negative),
-        amounts: Vec::new(),
-        needs_review: false,
-        evidence: Vec::new(),
-    };
-    ClassifiedItem { item, classification }
 }
 
 /// As ClickHouse's `hex` writes it.

@@ -11,6 +11,7 @@ mod clickhouse_faults;
 mod controls;
 mod disk_faults;
 mod door;
+mod front_faults;
 mod input_faults;
 mod load;
 mod network_faults;
@@ -26,6 +27,7 @@ mod world;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use futures::{StreamExt, TryStreamExt, stream};
 use report::{Report, Row};
 use std::{collections::BTreeSet, process::ExitCode, time::Instant};
 use world::{Rounds, World};
@@ -45,6 +47,9 @@ struct Arguments {
     /// How to print what came of it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// So many faults side by side, of those that touch no server; the others run one by one after them.
+    #[arg(long, default_value_t = 1)]
+    at_once: usize,
     /// Use the services as they are instead of building them first; only the sink with failpoints is built.
     #[arg(long)]
     no_build: bool,
@@ -58,6 +63,8 @@ enum Format {
 
 const FAULTS: [&str; 17] =
     ["F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F12b", "F13", "F15", "F16", "F18"];
+/// They strike their own sinks and proxies only, so that others may run beside them.
+const APART: [&str; 8] = ["F1", "F6", "F7", "F8", "F9", "F10", "commit-first", "rollup"];
 const CONTROLS: [&str; 3] = ["token-only", "commit-first", "rollup"];
 
 async fn fault(world: &World, id: &str) -> Result<Row> {
@@ -84,6 +91,16 @@ async fn fault(world: &World, id: &str) -> Result<Row> {
         "rollup" => controls::rollup(world).await,
         other => bail!("there is no fault {other}"),
     }
+}
+
+/// The same, and says how it went.
+async fn timed<'a>(world: &World, id: &'a str) -> Result<(&'a str, Row)> {
+    let begun = Instant::now();
+    let row = fault(world, id).await.with_context(|| format!("{id} (seed {})", world.seed))?;
+    let [lost, doubled, physical] = [row.lost, row.doubled, row.physical_duplicates];
+    let seconds = begun.elapsed().as_secs();
+    eprintln!("faults: {id} took {seconds} s: lost {lost}, doubled {doubled}, physical duplicates {physical}");
+    Ok((id, row))
 }
 
 /// What was asked for, in the order of the table.
@@ -128,13 +145,20 @@ async fn run(arguments: &Arguments) -> Result<Report> {
     let seed = arguments.seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond().unsigned_abs());
     eprintln!("faults: seed {seed}; starting Kafka and ClickHouse");
     let world = World::start(seed, arguments.rounds).await?;
+    // One alone beside nobody gains nothing.
+    let beside = |id: &&str| arguments.at_once > 1 && APART.contains(id);
+    let (apart, alone): (Vec<&str>, Vec<&str>) = ids.iter().partition(|id| beside(id));
+    let mut rows: Vec<(&str, Row)> = stream::iter(apart)
+        .map(|id| timed(&world, id))
+        .buffer_unordered(arguments.at_once.max(1))
+        .try_collect()
+        .await?;
+    for id in alone {
+        rows.push(timed(&world, id).await?);
+    }
+    rows.sort_by_key(|(id, _)| ids.iter().position(|asked| asked == id));
     let mut report = Report { seed, ..Report::default() };
-    for id in ids {
-        let begun = Instant::now();
-        let row = fault(&world, id).await.with_context(|| format!("{id} (seed {seed})"))?;
-        let [lost, doubled, physical] = [row.lost, row.doubled, row.physical_duplicates];
-        let seconds = begun.elapsed().as_secs();
-        eprintln!("faults: {id} took {seconds} s: lost {lost}, doubled {doubled}, physical duplicates {physical}");
+    for (id, row) in rows {
         if CONTROLS.contains(&id) { report.controls.push(row) } else { report.faults.push(row) }
     }
     world.stack.stop().await;

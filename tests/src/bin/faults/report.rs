@@ -29,6 +29,18 @@ pub struct Row {
 }
 
 impl Row {
+    /// Another part of the same fault, with servers or services of its own.
+    pub fn add(&mut self, part: Self) {
+        self.rounds += part.rounds;
+        self.acknowledged += part.acknowledged;
+        self.lost += part.lost;
+        self.doubled += part.doubled;
+        self.physical_duplicates += part.physical_duplicates;
+        self.heal_seconds = self.heal_seconds.max(part.heal_seconds);
+        self.problems.extend(part.problems);
+        self.notes.extend(part.notes);
+    }
+
     /// Every invariant held.
     pub fn is_clean(&self) -> bool {
         self.lost == 0 && self.doubled == 0 && self.physical_duplicates == 0 && self.problems.is_empty()

@@ -1,6 +1,8 @@
 //! The services before the sink killed (F3), the broker killed and stopped (F4), and down for long under webhooks (F12).
 
-use crate::{check, door::Door, load::LoadOptions, report::Row, sink::SinkOptions, trial::Trial, world::World};
+use crate::{
+    check, door::Door, front_faults, load::LoadOptions, report::Row, sink::SinkOptions, trial::Trial, world::World,
+};
 use anyhow::Result;
 use outcry_kafka::Topic;
 use outcry_tests::phone::PhoneFront;
@@ -16,12 +18,14 @@ pub fn raw(per_second: u64) -> LoadOptions {
     LoadOptions { topic: Topic::ItemsRaw, per_second, ..LoadOptions::default() }
 }
 
+/// F3, in a few words.
+pub const KILLED: &str = "classifier and each connector killed";
+
 /// F3.
 pub async fn f3(world: &World) -> Result<Row> {
     let rounds = world.rounds.of(2, 10, 200);
     let front = PhoneFront::new()?;
-    let what = "classifier and phone connector killed";
-    let mut trial = Trial::prepare(world, "F3", what, &front.sections()).await?;
+    let mut trial = Trial::prepare(world, "F3", KILLED, &front.sections()).await?;
     trial.pipeline.start(&[CLASSIFIER, PHONE]).await?;
     let sink = trial.sink(SinkOptions::real("one"))?;
     sink.ready().await?;
@@ -39,8 +43,9 @@ pub async fn f3(world: &World) -> Result<Row> {
     trial.row.rounds = rounds * 2;
     let accepted = door.close().await?;
     check::calls(&trial.pipeline, &accepted, &mut trial.row).await?;
-    trial.row.notes.push("the other connectors are killed by tests/tests/pipeline/kill_front.rs".into());
-    trial.finish(&[&sink]).await
+    let mut row = trial.finish(&[&sink]).await?;
+    row.add(front_faults::connectors_killed(world, rounds).await?);
+    Ok(row)
 }
 
 /// F4.
@@ -75,7 +80,7 @@ pub async fn f4(world: &World) -> Result<Row> {
 pub async fn f12(world: &World) -> Result<Row> {
     let rounds = world.rounds.of(1, 2, 50);
     let half = Duration::from_secs(world.rounds.of(5, 60, 60));
-    let per_second = if cfg!(debug_assertions) { 100 } else { 500 };
+    let per_second = world.rounds.of(100, 500, 500);
     let front = PhoneFront::new()?;
     let what = "broker down for 2 min under webhooks, with a kill";
     let mut trial = Trial::prepare(world, "F12", what, &front.sections()).await?;

@@ -39,7 +39,7 @@ pub struct World {
     pub seed: u64,
     /// How much.
     pub rounds: Rounds,
-    /// Where ClickHouse keeps its data, if that is a disk that can be filled.
+    /// Where one of the servers keeps its data, if that is a disk that can be filled.
     pub disk: Option<SmallDisk>,
     _folder: tempfile::TempDir,
 }
@@ -50,12 +50,12 @@ impl World {
         Self::start_on(seed, rounds, None).await
     }
 
-    /// The same with ClickHouse on a disk of so many megabytes.
-    pub async fn start_on(seed: u64, rounds: Rounds, disk_megabytes: Option<u32>) -> Result<Self> {
+    /// The same with a server's data, `clickhouse` or `kafka`, on a disk of so many megabytes.
+    pub async fn start_on(seed: u64, rounds: Rounds, small: Option<(&str, u32)>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("outcry-faults-").tempdir().context("making a folder")?;
+        let mount = |(server, megabytes)| SmallDisk::mount(&folder.path().join(server), megabytes);
+        let disk = small.map(mount).transpose()?;
         let (kafka_proxy, kafka) = proxied_kafka(folder.path())?;
-        let mount = |megabytes| SmallDisk::mount(&folder.path().join("clickhouse"), megabytes);
-        let disk = disk_megabytes.map(mount).transpose()?;
         let options = StackOptions { kafka, ..StackOptions::in_dir(folder.path()) };
         let stack = Stack::start(options).await?;
         Ok(Self { stack, kafka_proxy, seed, rounds, disk, _folder: folder })
