@@ -191,6 +191,7 @@ pub fn classified(item: Item, category: Category) -> ClassifiedItem {
         category: sure(category),
         secondary_categories: Vec::new(),
         subcategory: None,
+        labels: Default::default(),
         urgency: sure(Urgency::Normal),
         urgency_score: 40,
         sentiment: sure(Sentiment::Negative),

@@ -8,11 +8,13 @@
 
 pub mod config;
 pub mod metrics;
+mod model;
 mod record;
 mod worker;
 
 pub use config::{ClassifierSection, Config};
-pub use record::{Refusal, classify_record};
+pub use model::open_model;
+pub use record::{Labeller, Refusal, Room, classify_record};
 
 use anyhow::Context as _;
 use outcry_classify::Classifier;
@@ -20,22 +22,24 @@ use outcry_kafka::{ConsumerOptions, Publisher, Topic, run_partitions};
 use outcry_runtime::Context;
 use std::collections::HashMap;
 
-/// The classifier that a configuration names.
-pub fn open_classifier(section: &ClassifierSection) -> anyhow::Result<Classifier> {
-    let classifier = Classifier::builtin();
-    Ok(match &section.release {
-        Some(release) => classifier.with_release(release),
-        None => classifier,
-    })
+/// The classifier and the model that a configuration names.
+pub fn open_labeller(section: &ClassifierSection) -> anyhow::Result<Labeller> {
+    let classifier = match &section.release {
+        Some(release) => Classifier::builtin().with_release(release),
+        None => Classifier::builtin(),
+    };
+    let model = section.model.as_deref().map(open_model).transpose()?;
+    Ok(Labeller { classifier, model })
 }
 
 /// Runs until shutdown.
 pub async fn run(config: Config, context: Context) -> anyhow::Result<()> {
     let publisher = Publisher::new(&config.kafka, "classifier").context("preparing the output")?;
-    let classifier = open_classifier(&config.classifier)?;
-    tracing::info!(version = classifier.version(), "classifier");
+    let labeller = open_labeller(&config.classifier)?;
+    let axis = labeller.model.as_ref().map(|model| model.card().axis.as_str());
+    tracing::info!(version = labeller.version(), axis, "classifier");
     let languages: HashMap<String, Vec<String>> =
         config.brands.iter().map(|brand| (brand.id.clone(), brand.languages.clone())).collect();
-    let worker = worker::Worker::new(classifier, languages, publisher, &config.kafka, &context);
+    let worker = worker::Worker::new(labeller, languages, publisher, &config.kafka, &context);
     run_partitions(&config.kafka, ConsumerOptions::new("classifier", &[Topic::ItemsRaw]), &context, worker).await
 }

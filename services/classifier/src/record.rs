@@ -1,10 +1,37 @@
 //! One record: raw bytes in, classified bytes out. Pure.
 
-use outcry_classify::{Classifier, Input, Scratch};
+use outcry_classify::{
+    Classifier, Input, Scratch,
+    model::{self, Model},
+};
 use outcry_domain::{
     Classification, Item, SCHEMA_VERSION,
     schema::{describe_json_error, stated_version},
 };
+
+/// What gives labels.
+#[derive(Debug)]
+pub struct Labeller {
+    /// Rules and lexicons.
+    pub classifier: Classifier,
+    /// A model trained on the user's own labels.
+    pub model: Option<Model>,
+}
+
+impl Labeller {
+    /// What stands as `classifier_version` on what it labels.
+    pub fn version(&self) -> String {
+        let suffix = self.model.as_ref().map(Model::version_suffix).unwrap_or_default();
+        format!("{}{suffix}", self.classifier.version())
+    }
+}
+
+/// Room that is used again from record to record.
+#[derive(Debug, Default)]
+pub struct Room {
+    rules: Scratch,
+    model: model::Room,
+}
 
 /// Why a record gave no output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +44,8 @@ pub enum Refusal {
 
 /// Appends `{"item":…,"classification":…}` to `out`, with the item as it came, to the byte.
 pub fn classify_record<'a>(
-    classifier: &Classifier,
-    scratch: &mut Scratch,
+    labeller: &Labeller,
+    room: &mut Room,
     languages: impl Fn(&str) -> &'a [String],
     payload: &[u8],
     out: &mut Vec<u8>,
@@ -35,7 +62,11 @@ pub fn classify_record<'a>(
     if !item.version_is_known() {
         return Err(Refusal::UnknownVersion(item.schema_version));
     }
-    let classification = classifier.classify_with(&Input::of_item(&item, languages(&item.brand)), scratch);
+    let input = Input::of_item(&item, languages(&item.brand));
+    let mut classification = labeller.classifier.classify_with(&input, &mut room.rules);
+    if let Some(model) = &labeller.model {
+        model.speak(&input, &mut classification, &mut room.model);
+    }
     out.extend_from_slice(b"{\"item\":");
     out.extend_from_slice(payload);
     out.extend_from_slice(b",\"classification\":");
@@ -48,6 +79,7 @@ pub fn classify_record<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outcry_classify::model::{DataCard, Example, Plan, train};
     use outcry_domain::ClassifiedItem;
     use serde_json::{Value, json};
 
@@ -66,8 +98,8 @@ mod tests {
 
     fn classify(payload: &[u8]) -> Result<Vec<u8>, Refusal> {
         let mut out = Vec::new();
-        let classifier = Classifier::builtin();
-        classify_record(&classifier, &mut Scratch::default(), |_| &[], payload, &mut out).map(|_| out)
+        let labeller = Labeller { classifier: Classifier::builtin(), model: None };
+        classify_record(&labeller, &mut Room::default(), |_| &[], payload, &mut out).map(|_| out)
     }
 
     #[test]
@@ -86,6 +118,40 @@ mod tests {
     fn the_same_bytes_give_the_same_bytes() {
         let payload = serde_json::to_vec(&item()).unwrap();
         assert_eq!(classify(&payload), classify(&payload));
+    }
+
+    #[test]
+    fn a_model_has_its_word_in_every_classification() {
+        let texts: Vec<String> = (0..60)
+            .map(|number| match number % 2 {
+                0 => format!("my parcel number {number} never arrived, where is the courier"),
+                _ => format!("the app shows error {number} when I log in with my password"),
+            })
+            .collect();
+        let label = |number: usize| ["lost_parcel", "login"][number % 2];
+        let examples: Vec<Example<'_>> = texts
+            .iter()
+            .enumerate()
+            .map(|(number, text)| Example { subject: "", text, label: label(number) })
+            .collect();
+        let plan = Plan {
+            axis: "subcategory".into(),
+            trained_on: String::new(),
+            data: DataCard::default(),
+            review_below: None,
+            threads: 1,
+        };
+        let model = Model::open(train(&examples, plan, &|_, _| {}).unwrap().bytes).unwrap();
+        let suffix = model.version_suffix();
+        let labeller = Labeller { classifier: Classifier::builtin(), model: Some(model) };
+        let payload = serde_json::to_vec(&item()).unwrap();
+        let mut out = Vec::new();
+        let said = classify_record(&labeller, &mut Room::default(), |_| &[], &payload, &mut out).unwrap();
+        assert_eq!(said.subcategory.as_ref().map(|scored| scored.label.as_str()), Some("lost_parcel"));
+        assert!(said.classifier_version.ends_with(&suffix), "{}", said.classifier_version);
+        assert!(said.evidence.iter().any(|evidence| evidence.axis == "subcategory"), "{:?}", said.evidence);
+        let read: ClassifiedItem = serde_json::from_slice(&out).unwrap();
+        assert_eq!(read.classification, said);
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use crate::{
     metrics,
-    record::{Refusal, classify_record},
+    record::{self, Labeller, Refusal, classify_record},
 };
-use outcry_classify::{Classifier, Scratch};
 use outcry_domain::classification::Kind;
 use outcry_kafka::{
     KafkaConfig, Outgoing, Partition, PartitionWorker, PublishError, Publisher, Record, RejectLimit, Topic, WorkerStop,
@@ -23,7 +22,7 @@ const RECORDS_A_TURN: usize = 256;
 const DRAIN: Duration = Duration::from_secs(8);
 
 pub(crate) struct Worker {
-    classifier: Classifier,
+    labeller: Labeller,
     languages: HashMap<String, Vec<String>>,
     publisher: Publisher,
     output: String,
@@ -33,7 +32,7 @@ pub(crate) struct Worker {
 
 /// What is used again from record to record.
 struct Room {
-    scratch: Scratch,
+    labels: record::Room,
     outgoing: Outgoing,
     kinds: [u64; Kind::ALL.len()],
     for_review: u64,
@@ -41,26 +40,21 @@ struct Room {
 
 impl Worker {
     pub(crate) fn new(
-        classifier: Classifier,
+        labeller: Labeller,
         languages: HashMap<String, Vec<String>>,
         publisher: Publisher,
         kafka: &KafkaConfig,
         context: &Context,
     ) -> Self {
         let output = kafka.topic_name(Topic::ItemsClassified);
-        Self { classifier, languages, publisher, output, clock: Arc::clone(&context.clock), limit: Mutex::default() }
+        Self { labeller, languages, publisher, output, clock: Arc::clone(&context.clock), limit: Mutex::default() }
     }
 
     async fn handle(&self, partition: &Partition, mut record: Record, room: &mut Room) -> Result<(), WorkerStop> {
         room.outgoing.payload.clear();
         let languages = |brand: &str| self.languages.get(brand).map_or(&[][..], Vec::as_slice);
-        let classified = classify_record(
-            &self.classifier,
-            &mut room.scratch,
-            languages,
-            &record.payload,
-            &mut room.outgoing.payload,
-        );
+        let classified =
+            classify_record(&self.labeller, &mut room.labels, languages, &record.payload, &mut room.outgoing.payload);
         let rejected = match classified {
             Ok(classification) => {
                 room.kinds[classification.kind.label as usize] += 1;
@@ -140,7 +134,7 @@ impl Worker {
 impl PartitionWorker for Worker {
     async fn work(&self, mut partition: Partition) -> Result<(), WorkerStop> {
         let mut room = Room {
-            scratch: Scratch::default(),
+            labels: record::Room::default(),
             outgoing: Outgoing { topic: self.output.clone(), ..Outgoing::default() },
             kinds: [0; Kind::ALL.len()],
             for_review: 0,

@@ -2,7 +2,11 @@
 
 use crate::cli::ClassifyArguments;
 use anyhow::Context as _;
-use outcry_classify::{Classifier, Input, Scratch};
+use outcry_classifier::open_model;
+use outcry_classify::{
+    Classifier, Input, Scratch,
+    model::{Model, Room},
+};
 use serde::Deserialize;
 use std::{
     borrow::Cow,
@@ -46,7 +50,9 @@ pub fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
         Box::new(std::fs::File::open(&arguments.file).with_context(|| format!("opening {}", arguments.file.display()))?)
     };
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());
-    let outcome = stream(BufReader::new(source), &mut output);
+    let model = arguments.model.as_deref().map(open_model).transpose()?;
+    let labeller = Labeller { classifier: Classifier::builtin(), model };
+    let outcome = stream(&labeller, BufReader::new(source), &mut output);
     match outcome.and_then(|bad| output.flush().context("writing the labels").map(|()| bad)) {
         Ok(0) => Ok(()),
         Ok(bad) => anyhow::bail!("{bad} lines are not JSON objects with a text; an error stands in their place"),
@@ -59,9 +65,14 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// What gives labels.
+struct Labeller {
+    classifier: Classifier,
+    model: Option<Model>,
+}
+
 /// Gives the number of lines that could not be read.
-fn stream(mut input: impl BufRead, output: &mut impl Write) -> anyhow::Result<usize> {
-    let classifier = Classifier::builtin();
+fn stream(labeller: &Labeller, mut input: impl BufRead, output: &mut impl Write) -> anyhow::Result<usize> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let (mut mode, mut bad) = (None, 0);
     loop {
@@ -73,7 +84,7 @@ fn stream(mut input: impl BufRead, output: &mut impl Write) -> anyhow::Result<us
         let share = lines.len().div_ceil(cores).max(64);
         let written: Vec<(Vec<u8>, usize)> = thread::scope(|scope| {
             let workers: Vec<_> =
-                lines.chunks(share).map(|chunk| scope.spawn(|| classify_lines(&classifier, mode, chunk))).collect();
+                lines.chunks(share).map(|chunk| scope.spawn(|| classify_lines(labeller, mode, chunk))).collect();
             workers
                 .into_iter()
                 .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -115,8 +126,9 @@ fn mode_of(lines: &[Vec<u8>]) -> Mode {
     if json { Mode::Json } else { Mode::Text }
 }
 
-fn classify_lines(classifier: &Classifier, mode: Mode, lines: &[Vec<u8>]) -> (Vec<u8>, usize) {
+fn classify_lines(labeller: &Labeller, mode: Mode, lines: &[Vec<u8>]) -> (Vec<u8>, usize) {
     let (mut output, mut scratch, mut bad) = (Vec::with_capacity(lines.len() * 512), Scratch::default(), 0);
+    let mut room = Room::default();
     for line in lines {
         let plain = String::from_utf8_lossy(line);
         let parsed = match mode {
@@ -130,7 +142,11 @@ fn classify_lines(classifier: &Classifier, mode: Mode, lines: &[Vec<u8>]) -> (Ve
                     language_hint: line.language.as_deref(),
                     ..Input::new(&line.text)
                 };
-                serde_json::to_writer(&mut output, &classifier.classify_with(&input, &mut scratch))
+                let mut classification = labeller.classifier.classify_with(&input, &mut scratch);
+                if let Some(model) = &labeller.model {
+                    model.speak(&input, &mut classification, &mut room);
+                }
+                serde_json::to_writer(&mut output, &classification)
             }
             Err(error) => {
                 bad += 1;
@@ -151,7 +167,8 @@ mod tests {
 
     fn classify(input: &[u8]) -> (Vec<serde_json::Value>, usize) {
         let mut output = Vec::new();
-        let bad = stream(input, &mut output).unwrap();
+        let labeller = Labeller { classifier: Classifier::builtin(), model: None };
+        let bad = stream(&labeller, input, &mut output).unwrap();
         let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         (lines.map(|line| serde_json::from_slice(line).unwrap()).collect(), bad)
     }

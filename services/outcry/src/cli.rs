@@ -1,6 +1,8 @@
 //! What can be typed.
 
-use crate::{check, classify, dead_letters, demo, migrate, parse_email, query, reclassify, reread, up};
+use crate::{
+    check, classify, dead_letters, demo, evaluate, migrate, parse_email, query, reclassify, reread, train, up,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outcry_runtime::LogFormat;
 use std::path::PathBuf;
@@ -79,10 +81,10 @@ pub enum Command {
     ParseEmail(ParseEmailArguments),
     /// Classifies text, one line each, as JSON lines.
     Classify(ClassifyArguments),
-    /// Trains a classifier on labelled data.
-    Train(NotBuilt),
-    /// Measures a classifier on labelled data.
-    Evaluate(NotBuilt),
+    /// Trains a model on labelled data.
+    Train(train::TrainArguments),
+    /// Measures a model on labelled data.
+    Evaluate(evaluate::EvaluateArguments),
     /// Lists, shows and replays what was refused.
     DeadLetters(dead_letters::DeadLettersArguments),
     /// Lets the sinks read a part of the topics again, after ClickHouse was restored from an older backup.
@@ -179,6 +181,9 @@ pub struct ClassifyArguments {
     /// A brand's own lexicons and models.
     #[arg(long, value_name = "BUNDLE")]
     pub bundle: Option<PathBuf>,
+    /// A model made by `outcry train`; its label and the reasons for it come with the others.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
 }
 
 /// Services log what they do; other commands only what goes wrong.
@@ -202,8 +207,8 @@ pub async fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::Gaps { config, format } => query::gaps(&config, format).await,
         Command::ParseEmail(arguments) => parse_email::run(&arguments),
         Command::Classify(arguments) => classify::run(&arguments),
-        Command::Train(_) => not_built("train"),
-        Command::Evaluate(_) => not_built("evaluate"),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments).await,
         Command::Reclassify(arguments) => reclassify::run(&arguments).await,
         Command::Reread(arguments) => reread::run(&arguments).await,

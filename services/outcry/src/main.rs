@@ -9,6 +9,8 @@ mod cli;
 mod configs;
 mod dead_letters;
 mod demo;
+mod evaluate;
+mod labelled;
 mod local;
 mod migrate;
 mod parse_email;
@@ -18,6 +20,7 @@ mod reclassify;
 mod reread;
 mod sample;
 mod services;
+mod train;
 mod up;
 
 use clap::Parser;

@@ -115,6 +115,7 @@ impl Classifier {
             category,
             secondary_categories,
             subcategory: None,
+            labels: Default::default(),
             urgency,
             urgency_score,
             sentiment: score::sentiment(&sums, kind.label),

@@ -5,7 +5,7 @@
 //! every entry of that language's lexicon; all linear in the length of the text, none of them able to fail.
 //!
 //! What it knows stands in `lexicons/`, one file per language, with a page for those who know customers and not code.
-//! Trained models, levels below the category and brands' own words are for later; they speak for the same labels.
+//! [`model`] learns from a user's own labels: levels below the category, or any axis. Brands' own words are for later.
 
 mod amount;
 mod classifier;
@@ -17,6 +17,7 @@ mod language;
 mod letters;
 mod lexicon;
 mod marks;
+pub mod model;
 mod scan;
 mod score;
 mod signals;

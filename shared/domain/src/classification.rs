@@ -3,6 +3,7 @@
 use crate::Item;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$label_doc:meta])* $label:ident = $text:literal,)+ }) => {
@@ -128,7 +129,7 @@ pub enum Field {
 /// The words that caused a label. Offsets count characters (Unicode scalar values), end excluded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// The axis it speaks for: `kind`, `category`, `urgency`, `sentiment`, `amounts`.
+    /// The axis it speaks for: `kind`, `category`, `subcategory`, `urgency`, `sentiment`, `amounts`, or a custom axis.
     pub axis: String,
     /// The label it speaks for.
     pub label: String,
@@ -179,6 +180,9 @@ pub struct Classification {
     /// Level 2, as the brand names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subcategory: Option<Scored<String>>,
+    /// Labels of the user's own axes (a queue, a product) by the axis' name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Scored<String>>,
     /// How fast someone must look.
     pub urgency: Scored<Urgency>,
     /// 0 to 100; `urgency` is its band.

@@ -177,6 +177,7 @@ pub fn classified(from: &str, number: u64, language: &str) -> ClassifiedItem {
             category: Scored { label: Category::Delivery, confidence: 0.9 },
             secondary_categories: Vec::new(),
             subcategory: None,
+            labels: Default::default(),
             urgency: Scored { label: Urgency::Normal, confidence: 0.9 },
             urgency_score: 40,
             sentiment: Scored { label: Sentiment::Negative, confidence: 0.9 },

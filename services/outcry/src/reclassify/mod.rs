@@ -16,8 +16,7 @@ use crate::{
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::ProgressBar;
-use outcry_classifier::{ClassifierSection, Refusal, classify_record, open_classifier};
-use outcry_classify::{Classifier, Scratch};
+use outcry_classifier::{ClassifierSection, Labeller, Refusal, Room, classify_record, open_labeller};
 use outcry_domain::{Brand, Timestamp, classification::RECLASSIFIED_HEADER};
 use outcry_kafka::{KafkaConfig, Outgoing, PublishError, Publisher, Topic, retained};
 use outcry_warehouse::{ClickHouseConfig, Stretch, Warehouse, labels_by_axis};
@@ -100,14 +99,14 @@ pub async fn run(arguments: &ReclassifyArguments) -> anyhow::Result<()> {
         work.kafka(&settings.kafka, &topic, wanted).await?;
     }
     work.bar.finish_and_clear();
-    eprintln!("{}", work.tally.summary(work.classifier.version(), arguments.dry_run));
+    eprintln!("{}", work.tally.summary(&work.labeller.version(), arguments.dry_run));
     query::write(&work.tally.table(), arguments.format)
 }
 
 /// What a run has in its hands.
 struct Work {
-    classifier: Classifier,
-    scratch: Scratch,
+    labeller: Labeller,
+    room: Room,
     languages: HashMap<String, Vec<String>>,
     warehouse: Warehouse,
     publisher: Publisher,
@@ -121,8 +120,8 @@ impl Work {
     fn new(settings: &Settings, warehouse: Warehouse, dry_run: bool, bar: ProgressBar) -> anyhow::Result<Self> {
         let brands = settings.brands.iter();
         Ok(Self {
-            classifier: open_classifier(&settings.classifier)?,
-            scratch: Scratch::default(),
+            labeller: open_labeller(&settings.classifier)?,
+            room: Room::default(),
             languages: brands.map(|brand| (brand.id.clone(), brand.languages.clone())).collect(),
             warehouse,
             publisher: Publisher::new(&settings.kafka, "reclassify")?,
@@ -193,8 +192,7 @@ impl Work {
             let languages = |brand: &str| self.languages.get(brand).map_or(&[][..], Vec::as_slice);
             let mut payload = Vec::with_capacity(candidate.payload.len() + 1024);
             let found =
-                match classify_record(&self.classifier, &mut self.scratch, languages, &candidate.payload, &mut payload)
-                {
+                match classify_record(&self.labeller, &mut self.room, languages, &candidate.payload, &mut payload) {
                     Ok(found) => found,
                     Err(Refusal::UnknownVersion(version)) => anyhow::bail!(
                         "item {} has schema version {version}, which this release does not know: upgrade it",

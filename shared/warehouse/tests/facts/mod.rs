@@ -109,6 +109,7 @@ fn classified(item: Item) -> ClassifiedItem {
         category: scored(Category::Delivery),
         secondary_categories: Vec::new(),
         subcategory: None,
+        labels: Default::default(),
         urgency: scored(Urgency::Normal),
         urgency_score: 30,
         sentiment: scored(Sentiment::Negative),
