@@ -1,4 +1,5 @@
-//! Parses every file under a folder and prints what came of it: `cargo run --example parse_all -- --data DIR [--show WORD]`.
+//! Parses every file under a folder and prints what came of it: `cargo run --example parse_all -- --data DIR [--show WORD] [--json FILE]`.
+//! With `--json` each item is a line of that file, with the path of its mail.
 //!
 //! No file may panic. Files that are no mail are counted by their defects, not left out.
 
@@ -6,6 +7,7 @@ use outcry_domain::{Brand, CustomerKey, Item, Timestamp};
 use outcry_email_connector::{FolderKind, ParseContext, parse_mail};
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -14,8 +16,9 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value_of =
         |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
-    let data =
-        value_of("--data").ok_or_else(|| anyhow::anyhow!("usage: parse_all --data DIR [--show WORD] [--repeat N]"))?;
+    let data = value_of("--data")
+        .ok_or_else(|| anyhow::anyhow!("usage: parse_all --data DIR [--show WORD] [--json FILE] [--repeat N]"))?;
+    let mut json = value_of("--json").map(std::fs::File::create).transpose()?.map(std::io::BufWriter::new);
     let show = value_of("--show").cloned();
     let repeat: usize = value_of("--repeat").map_or(Ok(1), |text| text.parse())?;
     let mut files = Vec::new();
@@ -38,6 +41,10 @@ fn main() -> anyhow::Result<()> {
                 slowest = (took, file.clone());
             }
             if round == 0 {
+                if let Some(json) = &mut json {
+                    serde_json::to_writer(&mut *json, &serde_json::json!({ "file": file, "item": item }))?;
+                    writeln!(json)?;
+                }
                 count(&mut counts, &item, file, show.as_deref());
             }
         }

@@ -41,6 +41,12 @@ pub struct Mail {
     /// Message-ID of the mail that a delivery report is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bounce_of: Option<String>,
+    /// Why the mail came back, as an enhanced status code (RFC 3463): `5.1.1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounce_status: Option<String>,
+    /// METHOD of an enclosed invitation or the answer to one (RFC 5546), lower case: `request`, `reply`, `cancel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
     /// The true complainant stands in a mail forwarded by staff.
     #[serde(skip_serializing_if = "is_false")]
     pub forwarded_by_staff: bool,

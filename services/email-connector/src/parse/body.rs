@@ -1,365 +1,419 @@
-//! The body: which part is what the person wrote, what is attached, what reports and nested messages say.
+//! The body: which part is what the person wrote, what is attached, what reports and enclosed messages say.
+
+mod flowed;
+mod leaf;
+mod report;
 
 use super::{
-    charset,
-    header::{self, Fields},
+    address::Mailbox,
+    header::Fields,
     html,
     kind::Reports,
+    mime::{self, Entity},
+    smime, tnef, transfer,
 };
-use mail_parser::{
-    Encoding, Message, MessagePart, MimeHeaders, PartType,
-    decoders::{base64::base64_decode, quoted_printable::quoted_printable_decode},
-};
+use leaf::{Leaf, is_shown_type};
 use outcry_domain::channel::Attachment;
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
+
+pub(super) use report::{Returned, complete_bounce};
 
 /// Attachments beyond this many are counted in a defect, not listed.
 const MAX_ATTACHMENTS: usize = 200;
 
-/// How deep forwarded messages are opened for their attachments' descriptions.
+/// How deep enclosed messages are opened for their attachments' descriptions.
 const MAX_NESTED: usize = 4;
+
+/// Files that stand within a text, as they were sent before MIME.
+const MAX_INLINE_FILES: usize = 50;
 
 /// What a walk over the parts found.
 #[derive(Default)]
 pub(super) struct Body {
     /// Readable text of the parts that the person wrote.
     pub text: String,
-    /// `text` was made from HTML.
-    pub from_html: bool,
     pub attachments: Vec<Attachment>,
     pub reports: Reports,
     /// Message-ID, References and recipients of the mail that a report returns.
     pub returned: Option<Returned>,
     /// `smime` or `pgp`.
     pub wrapper: Option<&'static str>,
+    /// METHOD of the invitation or answer to one that is enclosed.
+    pub calendar: Option<String>,
+    /// The first message that is enclosed whole.
+    pub enclosed: Option<Enclosed>,
     /// Content-Language of the body, if it is one tag.
     pub language: Option<String>,
     pub defects: Vec<String>,
+    /// An enclosed message, which may be one that came back.
+    candidate: Option<Returned>,
+    /// What an enclosed invitation says, for a mail that says nothing else.
+    invitation: String,
+    /// What a winmail.dat says, for the same.
+    packed: String,
 }
 
-/// The mail that came back, as the report quotes it.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Returned {
-    pub message_id: Option<String>,
-    pub root: Option<String>,
-    pub recipient: Option<String>,
+/// A message within the mail.
+pub(super) struct Enclosed {
+    pub from: Option<Mailbox>,
+    pub text: String,
 }
 
-/// Reads the body of a parsed message.
-pub(super) fn read(message: &Message<'_>) -> Body {
-    let mut body = Body::default();
-    let plain = texts(message, &message.text_body, &mut body);
-    body.text = plain.text;
-    body.from_html = plain.from_html;
+/// The charset that the first part with one declares; unencoded bytes of the header are probably of the same.
+pub(super) fn charset_hint<'e>(entity: &'e Entity<'_>) -> Option<&'e str> {
+    let own = entity.content_type.parameter("charset").filter(|label| !label.eq_ignore_ascii_case("us-ascii"));
+    own.or_else(|| entity.children.iter().find_map(charset_hint))
+}
+
+/// Reads the body of a mail.
+pub(super) fn read(root: &Entity<'_>) -> Body {
+    let mut body = Body { wrapper: wrapper(root), ..Body::default() };
+    body.text = Walk { body: &mut body, nested: 0 }.message(root);
     if body.text.trim().is_empty() {
-        let rich = texts(message, &message.html_body, &mut body);
-        body.text = rich.text;
-        body.from_html = true;
+        body.text = std::mem::take(&mut body.packed);
     }
-    walk(message, 0, &mut body);
-    if body.text.trim().is_empty() {
-        last_resort(message, &mut body);
+    if body.text.trim().is_empty() && !body.reports.any() {
+        body.text = match &body.enclosed {
+            Some(enclosed) if !enclosed.text.trim().is_empty() => enclosed.text.clone(),
+            _ => std::mem::take(&mut body.invitation),
+        };
     }
-    if body.wrapper.is_none() && body.text.contains("-----BEGIN PGP MESSAGE-----") {
-        body.wrapper = Some("pgp");
-    }
-    body.defects.dedup();
+    body.text = body.unwrap_armour();
+    let mut seen = Vec::new();
+    body.defects.retain(|defect| {
+        let new = !seen.contains(defect);
+        seen.push(defect.clone());
+        new
+    });
     body
 }
 
-#[derive(Default)]
-struct Texts {
-    text: String,
-    from_html: bool,
-}
-
-fn texts(message: &Message<'_>, ids: &[u32], body: &mut Body) -> Texts {
-    let mut found = Texts::default();
-    for part in ids.iter().filter_map(|id| message.part(*id)) {
-        let is_html = match part.body {
-            PartType::Text(_) => false,
-            PartType::Html(_) => true,
-            _ => continue,
+impl Body {
+    /// A text signed with PGP without MIME: the text alone. What is encrypted stays as it is.
+    fn unwrap_armour(&mut self) -> String {
+        let text = std::mem::take(&mut self.text);
+        if !text.contains("-----BEGIN PGP ") {
+            return text;
+        }
+        if text.contains("-----BEGIN PGP MESSAGE-----") {
+            self.wrapper = self.wrapper.or(Some("pgp"));
+        }
+        let Some((before, rest)) = text.split_once("-----BEGIN PGP SIGNED MESSAGE-----") else {
+            return text;
         };
-        let decoded = part_text(part, message, is_html, &mut body.defects);
-        let text = if is_html { Cow::Owned(html::to_text(&decoded)) } else { unflow(part, &decoded) };
-        if text.trim().is_empty() {
-            continue;
-        }
-        if !found.text.is_empty() {
-            found.text.push('\n');
-        }
-        found.from_html |= is_html;
-        found.text.push_str(&text);
-        if body.language.is_none() {
-            body.language =
-                part.content_language().as_text().map(|tag| tag.trim().to_owned()).filter(|tag| is_language_tag(tag));
-        }
+        self.wrapper = self.wrapper.or(Some("pgp"));
+        let Some((signed, after)) = rest.split_once("-----BEGIN PGP SIGNATURE-----") else {
+            return text;
+        };
+        let below = after.split_once("-----END PGP SIGNATURE-----").map_or("", |(_, below)| below);
+        // The armour's own header ends with an empty line; a line that begins with a dash was escaped (RFC 4880, 7.1).
+        let mut lines =
+            signed.lines().skip(1).skip_while(|line| line.starts_with("Hash:") || line.starts_with("NotDashEscaped"));
+        let first = lines.next().filter(|line| !line.trim().is_empty());
+        let lines = first.into_iter().chain(lines).map(|line| line.strip_prefix("- ").unwrap_or(line));
+        let inner = lines.collect::<Vec<_>>().join("\n");
+        [before.trim(), inner.trim_end(), below.trim()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
-    found
-}
 
-fn is_language_tag(tag: &str) -> bool {
-    (2..=17).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-/// A part's text as valid Unicode. mail-parser's own decoding is taken where it cannot be wrong; else the bytes are
-/// decoded again with what is known of wrong and missing declarations.
-fn part_text<'x>(
-    part: &'x MessagePart<'_>,
-    message: &'x Message<'_>,
-    is_html: bool,
-    defects: &mut Vec<String>,
-) -> Cow<'x, str> {
-    let parsed = match &part.body {
-        PartType::Text(text) | PartType::Html(text) => text.as_ref(),
-        _ => "",
-    };
-    let declared = part.content_type().and_then(|content_type| content_type.attribute("charset"));
-    let utf8_or_none = declared.is_none_or(|label| {
-        let label = label.trim();
-        label.eq_ignore_ascii_case("utf-8") || label.eq_ignore_ascii_case("us-ascii")
-    });
-    let clean = !parsed.contains(['\u{FFFD}', '\u{1b}', '\0']);
-    if clean
-        && utf8_or_none
-        && (parsed.is_ascii() || declared.is_some_and(|label| label.trim().eq_ignore_ascii_case("utf-8")))
-    {
-        return Cow::Borrowed(parsed);
-    }
-    let Some(bytes) = transfer_decoded(part, &message.raw_message) else {
-        return Cow::Borrowed(parsed);
-    };
-    let decoded = charset::decode(&bytes, declared, is_html);
-    defects.extend(decoded.defect);
-    Cow::Owned(decoded.text)
-}
-
-/// The part's bytes with the transfer encoding undone.
-fn transfer_decoded<'x>(part: &MessagePart<'_>, raw: &'x [u8]) -> Option<Cow<'x, [u8]>> {
-    let bytes = raw.get(part.offset_body as usize..part.offset_end as usize)?;
-    match part.encoding {
-        Encoding::None => Some(Cow::Borrowed(bytes)),
-        Encoding::QuotedPrintable => quoted_printable_decode(bytes).map(Cow::Owned),
-        Encoding::Base64 => {
-            Some(Cow::Owned(base64_decode(bytes).unwrap_or_else(|| header::decode_base64_leniently(bytes))))
-        }
-    }
-}
-
-/// Joins the soft line breaks of `format=flowed` (RFC 3676), so that a sentence is one line again.
-fn unflow<'x>(part: &MessagePart<'_>, text: &'x str) -> Cow<'x, str> {
-    let attribute = |name| part.content_type().and_then(|content_type| content_type.attribute(name));
-    if !attribute("format").is_some_and(|format| format.eq_ignore_ascii_case("flowed")) {
-        return Cow::Borrowed(text);
-    }
-    let delete_space = attribute("delsp").is_some_and(|value| value.eq_ignore_ascii_case("yes"));
-    let mut output = String::with_capacity(text.len());
-    let mut open: Option<usize> = None;
-    for line in text.lines() {
-        let quotes = line.bytes().take_while(|byte| *byte == b'>').count();
-        let content = line.get(quotes..).unwrap_or_default();
-        let content = content.strip_prefix(' ').unwrap_or(content);
-        let signature = content == "-- ";
-        let continues = open == Some(quotes) && !signature;
-        if !continues {
-            if !output.is_empty() {
-                output.push('\n');
+    /// Describes an attachment; its bytes stay in the mailbox.
+    pub fn attach(&mut self, name: &str, media_type: &str, bytes: &[u8]) {
+        if self.attachments.len() >= MAX_ATTACHMENTS {
+            let told = format!("more than {MAX_ATTACHMENTS} attachments; the rest are not listed");
+            if !self.defects.contains(&told) {
+                self.defects.push(told);
             }
-            output.extend(std::iter::repeat_n('>', quotes));
-            if quotes > 0 {
-                output.push(' ');
-            }
+            return;
         }
-        let flowed = content.ends_with(' ') && !signature;
-        output.push_str(if flowed && delete_space {
-            content.get(..content.len() - 1).unwrap_or(content)
-        } else {
-            content
+        self.attachments.push(Attachment {
+            name: name.chars().filter(|c| !c.is_control()).take(255).collect(),
+            media_type: media_type.chars().take(127).collect(),
+            size: bytes.len() as u64,
+            sha256: hex::encode(Sha256::digest(bytes)),
         });
-        open = flowed.then_some(quotes);
-    }
-    Cow::Owned(output)
-}
-
-fn walk(message: &Message<'_>, nested: usize, body: &mut Body) {
-    let base = message.raw_message.as_ref();
-    if nested == 0 {
-        note_wrapper(message, body);
-    }
-    for (index, part) in message.parts.iter().enumerate() {
-        let id = u32::try_from(index).unwrap_or(u32::MAX);
-        note_report(part, base, body);
-        match &part.body {
-            PartType::Multipart(_) => {}
-            PartType::Text(_) | PartType::Html(_) => {
-                if nested == 0 && (message.text_body.contains(&id) || message.html_body.contains(&id)) && !named(part) {
-                    continue;
-                }
-                // A mail of a header alone has an empty root.
-                if nested == 0 && index == 0 && !named(part) && part.contents().is_empty() {
-                    continue;
-                }
-                // The root of a forwarded message is its text, which the forward's description covers.
-                if nested > 0 && !named(part) {
-                    continue;
-                }
-                attach(part, part.contents(), body);
-            }
-            PartType::Binary(bytes) | PartType::InlineBinary(bytes) => attach(part, bytes, body),
-            PartType::Message(inner) => {
-                let bytes = transfer_decoded(part, base).unwrap_or_default();
-                attach_message(part, inner, &bytes, body);
-                if body.reports.delivery && body.returned.as_ref().is_none_or(|returned| returned.message_id.is_none())
-                {
-                    note_returned(inner, body);
-                }
-                if nested < MAX_NESTED {
-                    walk(inner, nested + 1, body);
-                }
-            }
-        }
     }
 }
 
-fn named(part: &MessagePart<'_>) -> bool {
-    part.content_disposition().is_some_and(|disposition| disposition.is_attachment())
-        || part.attachment_name().is_some_and(|name| !name.trim().is_empty())
-}
-
-fn media_type(part: &MessagePart<'_>) -> String {
-    match part.content_type() {
-        Some(content_type) => {
-            format!("{}/{}", content_type.ctype(), content_type.subtype().unwrap_or("*")).to_ascii_lowercase()
-        }
-        None => "text/plain".to_owned(),
-    }
-}
-
-fn attach(part: &MessagePart<'_>, bytes: &[u8], body: &mut Body) {
-    let name = part.attachment_name().map(|name| header::decode_text(name.as_bytes())).unwrap_or_default();
-    push_attachment(name, media_type(part), bytes, body);
-}
-
-fn attach_message(part: &MessagePart<'_>, inner: &Message<'_>, bytes: &[u8], body: &mut Body) {
-    let told = part.attachment_name().map(|name| header::decode_text(name.as_bytes()));
-    let name = told.or_else(|| inner.subject().map(|subject| format!("{subject}.eml"))).unwrap_or_default();
-    push_attachment(name, "message/rfc822".into(), bytes, body);
-}
-
-/// Describes an attachment; its bytes stay in the mailbox.
-pub(super) fn push_attachment(name: String, media_type: String, bytes: &[u8], body: &mut Body) {
-    if body.attachments.len() >= MAX_ATTACHMENTS {
-        if body.attachments.len() == MAX_ATTACHMENTS
-            && !body.defects.iter().any(|defect| defect.starts_with("more than"))
-        {
-            body.defects.push(format!("more than {MAX_ATTACHMENTS} attachments; the rest are not listed"));
-        }
-        return;
-    }
-    body.attachments.push(Attachment {
-        name: name.chars().filter(|c| !c.is_control()).take(255).collect(),
-        media_type: media_type.chars().take(127).collect(),
-        size: bytes.len() as u64,
-        sha256: hex::encode(Sha256::digest(bytes)),
-    });
-}
-
-fn note_wrapper(message: &Message<'_>, body: &mut Body) {
-    let Some(content_type) = message.parts.first().and_then(MimeHeaders::content_type) else {
-        return;
-    };
-    let subtype = content_type.subtype().unwrap_or_default().to_ascii_lowercase();
-    let protocol = content_type.attribute("protocol").unwrap_or_default().to_ascii_lowercase();
-    body.wrapper = match (content_type.ctype().to_ascii_lowercase().as_str(), subtype.as_str()) {
+fn wrapper(root: &Entity<'_>) -> Option<&'static str> {
+    let content_type = &root.content_type;
+    let protocol = content_type.parameter("protocol").unwrap_or_default().to_ascii_lowercase();
+    match (content_type.kind.as_str(), content_type.subtype.as_str()) {
         ("application", "pkcs7-mime" | "x-pkcs7-mime") => Some("smime"),
+        ("application", "octet-stream") if Leaf::of(root).name().to_ascii_lowercase().ends_with(".p7m") => {
+            Some("smime")
+        }
         ("multipart", "signed") if protocol.contains("pkcs7") => Some("smime"),
         ("multipart", "signed" | "encrypted") if protocol.contains("pgp") => Some("pgp"),
+        // A list may wrap what was signed.
+        ("multipart", "mixed") => root.children.iter().find(|child| child.is_multipart()).and_then(wrapper),
         _ => None,
-    };
+    }
 }
 
-fn note_report(part: &MessagePart<'_>, raw: &[u8], body: &mut Body) {
-    let Some(content_type) = part.content_type() else {
-        return;
-    };
-    let subtype = content_type.subtype().unwrap_or_default().to_ascii_lowercase();
-    let report = content_type.attribute("report-type").unwrap_or_default().to_ascii_lowercase();
-    match (content_type.ctype().to_ascii_lowercase().as_str(), subtype.as_str()) {
-        ("multipart", "report") if report == "delivery-status" => body.reports.delivery = true,
-        ("multipart", "report") if report == "disposition-notification" => body.reports.disposition = true,
-        ("message", "disposition-notification") => {
-            body.reports.disposition = true;
-            let text = transfer_decoded(part, raw).unwrap_or_default();
-            let returned = body.returned.get_or_insert_default();
-            returned.message_id =
-                returned.message_id.take().or_else(|| report_field(&text, "original-message-id").map(bare_id));
+/// One message's parts.
+struct Walk<'b> {
+    body: &'b mut Body,
+    /// How many messages enclose this one.
+    nested: usize,
+}
+
+impl Walk<'_> {
+    /// The text to show, with everything else listed as attached.
+    fn message(&mut self, root: &Entity<'_>) -> String {
+        let mut shown = Vec::new();
+        let mut text = self.show(root, true, &mut shown);
+        self.list(root, &shown, false);
+        if text.trim().is_empty() && self.nested == 0 {
+            text = self.last_resort(root);
         }
-        ("message", "delivery-status" | "global-delivery-status") => {
-            body.reports.delivery = true;
-            let text = transfer_decoded(part, raw).unwrap_or_default();
-            body.reports.action = report_field(&text, "action").map(|action| action.to_ascii_lowercase());
-            let recipient =
-                report_field(&text, "original-recipient").or_else(|| report_field(&text, "final-recipient"));
-            let returned = body.returned.get_or_insert_default();
-            returned.recipient =
-                recipient.as_deref().and_then(|value| header::clean_address(value.rsplit(';').next()?));
+        text
+    }
+
+    /// Text of a part for reading; the leaves it is made of, or stands for, go to `shown`.
+    fn show<'e>(&mut self, entity: &'e Entity<'_>, first: bool, shown: &mut Vec<&'e Entity<'e>>) -> String
+    where
+        Self: Sized,
+    {
+        if !entity.is_multipart() {
+            return self.show_leaf(entity, first, shown);
         }
-        ("text", "rfc822-headers") => {
-            let text = transfer_decoded(part, raw).unwrap_or_default();
-            let mut owned = text.into_owned();
-            owned.extend_from_slice(b"\r\n\r\n");
-            if let Some(inner) = mail_parser::MessageParser::default().parse_headers(&owned) {
-                note_returned(&inner, body);
+        match entity.content_type.subtype.as_str() {
+            "alternative" => self.show_alternative(entity, first, shown),
+            "related" => {
+                let start = entity.content_type.parameter("start").map(bare_id);
+                let is_start = |child: &&Entity<'_>| {
+                    let id = child.field("Content-ID").map(|id| String::from_utf8_lossy(id).into_owned());
+                    id.as_deref().map(bare_id).is_some_and(|id| start == Some(id))
+                };
+                let main = entity.children.iter().find(is_start).or_else(|| entity.children.first());
+                main.map(|main| self.show(main, first, shown)).unwrap_or_default()
+            }
+            "report" | "signed" | "encrypted" | "appledouble" => {
+                entity.children.first().map(|child| self.show(child, first, shown)).unwrap_or_default()
+            }
+            _ => self.show_mixed(entity, first, shown),
+        }
+    }
+
+    fn show_mixed<'e>(&mut self, entity: &'e Entity<'_>, first: bool, shown: &mut Vec<&'e Entity<'e>>) -> String {
+        let mut text = String::new();
+        for (index, child) in entity.children.iter().enumerate() {
+            let more = self.show(child, first && index == 0, shown);
+            // Some software calls mixed what is alternative.
+            let again = child.content_type.is("text", "html") && says_the_same(&text, &more);
+            if more.trim().is_empty() || again {
+                continue;
+            }
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(&more);
+        }
+        text
+    }
+
+    /// The plain form, unless it says nothing; then the richest.
+    fn show_alternative<'e>(&mut self, entity: &'e Entity<'_>, first: bool, shown: &mut Vec<&'e Entity<'e>>) -> String {
+        let mut plain = String::new();
+        for child in entity.children.iter().filter(|child| !is_rich(child)) {
+            let text = self.show(child, first, shown);
+            if plain.trim().is_empty() {
+                plain = text;
             }
         }
-        _ => {}
+        let is_stub = plain.len() < 400 && speaks_of_html(&plain);
+        let needed = plain.trim().is_empty() || is_stub;
+        let mut rich = String::new();
+        for child in entity.children.iter().filter(|child| is_rich(child)).rev() {
+            if needed && rich.trim().is_empty() {
+                rich = self.show(child, first, shown);
+            } else {
+                hide(child, shown);
+            }
+        }
+        if rich.trim().is_empty() || (is_stub && rich.len() < plain.len()) { plain } else { rich }
+    }
+
+    fn show_leaf<'e>(&mut self, entity: &'e Entity<'_>, first: bool, shown: &mut Vec<&'e Entity<'e>>) -> String {
+        let leaf = Leaf::of(entity);
+        if entity.content_type.is("application", "pkcs7-mime") || entity.content_type.is("application", "x-pkcs7-mime")
+        {
+            let bytes = leaf.bytes();
+            let Some(signed) = smime::signed_content(&bytes) else {
+                return String::new();
+            };
+            let inner = mime::open(&signed);
+            return self.message_within(&inner.root);
+        }
+        if !is_shown_type(&entity.content_type) || leaf.is_attachment() || (leaf.is_named() && !first) {
+            return String::new();
+        }
+        shown.push(entity);
+        let (mut text, language) = leaf.text(&mut self.body.defects);
+        self.body.language = self.body.language.take().or(language);
+        if entity.content_type.is("text", "plain") {
+            self.cut_inline_files(&mut text);
+        }
+        text
+    }
+
+    /// A message that is this one, in a wrapper.
+    fn message_within(&mut self, root: &Entity<'_>) -> String {
+        let mut shown = Vec::new();
+        let text = self.show(root, true, &mut shown);
+        self.list(root, &shown, false);
+        text
+    }
+
+    fn cut_inline_files(&mut self, text: &mut String) {
+        for _ in 0..MAX_INLINE_FILES {
+            if !text.contains("begin ") {
+                return;
+            }
+            let Some(found) = transfer::uuencoded(text.as_bytes()) else {
+                return;
+            };
+            self.body.attach(&found.name, "application/octet-stream", &found.bytes);
+            text.replace_range(found.start..found.end, "");
+        }
+    }
+
+    /// Lists what is attached, and reads what reports, invitations and enclosed messages say.
+    fn list(&mut self, entity: &Entity<'_>, shown: &[&Entity<'_>], alternative: bool) {
+        report::note(entity, self.body);
+        if entity.is_multipart() {
+            let alternative = alternative || entity.content_type.is("multipart", "alternative");
+            entity.children.iter().for_each(|child| self.list(child, shown, alternative));
+            return;
+        }
+        let leaf = Leaf::of(entity);
+        let is_shown = shown.iter().any(|other| std::ptr::eq(*other, entity));
+        if is_shown && !leaf.is_named() {
+            return;
+        }
+        // A mail of a header alone has an empty root, and forwarded messages' texts are covered by their description.
+        let unnamed_text = is_shown_type(&entity.content_type) && !leaf.is_named() && !leaf.is_attachment();
+        if unnamed_text && (self.nested > 0 || entity.body.trim_ascii().is_empty()) {
+            return;
+        }
+        if is_shown && entity.content_type.is("text", "html") && leaf.is_inline() {
+            return;
+        }
+        self.list_leaf(entity, &leaf);
+    }
+
+    fn list_leaf(&mut self, entity: &Entity<'_>, leaf: &Leaf<'_, '_>) {
+        let content_type = &entity.content_type;
+        let bytes = leaf.bytes();
+        let name = leaf.name();
+        if content_type.is("message", "rfc822")
+            || content_type.is("message", "global")
+            || content_type.is("message", "news")
+        {
+            return self.list_message(&name, &bytes);
+        }
+        let lower = name.to_ascii_lowercase();
+        if content_type.is("application", "ms-tnef")
+            || content_type.is("application", "vnd.ms-tnef")
+            || lower == "winmail.dat"
+        {
+            if let Some(packed) = tnef::read(&bytes) {
+                packed.attachments.iter().for_each(|file| self.body.attach(&file.name, &file.media_type, &file.bytes));
+                if self.nested == 0 && self.body.packed.is_empty() {
+                    self.body.packed = packed.text;
+                }
+                return;
+            }
+            self.body.defects.push("a winmail.dat cannot be read".into());
+        }
+        if self.nested == 0 && (content_type.is("text", "calendar") || lower.ends_with(".ics")) {
+            let (text, _) = leaf.text(&mut self.body.defects);
+            report::note_calendar(&text, content_type.parameter("method"), self.body);
+        }
+        let named = if name.is_empty() { content_type.parameter("name").unwrap_or_default() } else { &name };
+        self.body.attach(named, &content_type.media_type(), &bytes);
+    }
+
+    fn list_message(&mut self, name: &str, bytes: &[u8]) {
+        let inner = mime::open(bytes);
+        let fields = Fields::of(inner.root.header, charset_hint(&inner.root));
+        let told = match fields.text("Subject") {
+            Some(subject) if name.is_empty() => format!("{subject}.eml"),
+            _ => name.to_owned(),
+        };
+        self.body.attach(&told, "message/rfc822", bytes);
+        report::note_returned(&fields, self.body);
+        if self.nested >= MAX_NESTED {
+            self.body.defects.push("messages are nested too deeply; the innermost were not read".into());
+            return;
+        }
+        let text = Walk { body: &mut *self.body, nested: self.nested + 1 }.message(&inner.root);
+        if self.nested == 0 && self.body.enclosed.is_none() {
+            self.body.enclosed = Some(Enclosed { from: super::parties::author(&fields), text });
+        }
+    }
+
+    /// A mail whose text lies where no one looks: in parts that are marked as attachments or come after another.
+    fn last_resort(&mut self, root: &Entity<'_>) -> String {
+        if self.body.reports.any() || !self.body.packed.is_empty() {
+            return String::new();
+        }
+        let mut text = String::new();
+        let mut left = vec![root];
+        while let Some(entity) = left.pop() {
+            left.extend(entity.children.iter().rev());
+            let leaf = Leaf::of(entity);
+            if is_shown_type(&entity.content_type) && !leaf.is_named() {
+                let (more, _) = leaf.text(&mut Vec::new());
+                if !more.trim().is_empty() {
+                    text.push_str(&more);
+                    text.push('\n');
+                }
+            }
+        }
+        if !text.trim().is_empty() {
+            self.body.defects.push("the text stood in a part that is not meant to be shown".into());
+        }
+        text
     }
 }
 
-fn bare_id(text: String) -> String {
-    text.trim().trim_matches(['<', '>']).to_owned()
+fn bare_id(id: &str) -> &str {
+    id.trim().trim_start_matches('<').trim_end_matches('>')
 }
 
-/// The value of a field in a report's groups of header-like lines.
-fn report_field(text: &[u8], name: &str) -> Option<String> {
-    let text = String::from_utf8_lossy(text);
-    text.lines().find_map(|line| {
-        let (field, value) = line.split_once(':')?;
-        field.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-    })
-}
-
-fn note_returned(inner: &Message<'_>, body: &mut Body) {
-    let fields = Fields::of(inner);
-    let returned = body.returned.get_or_insert_default();
-    returned.message_id = fields.ids("Message-ID").into_iter().next();
-    returned.root =
-        fields.ids("References").into_iter().next().or_else(|| fields.ids("In-Reply-To").into_iter().next());
-    if returned.recipient.is_none() {
-        returned.recipient = fields.mailboxes("To").into_iter().next().map(|mailbox| mailbox.address);
+/// `true` for HTML, and for what holds nothing plainer first.
+fn is_rich(entity: &Entity<'_>) -> bool {
+    match entity.children.first() {
+        Some(first) => is_rich(first),
+        None => !entity.content_type.is("text", "plain"),
     }
 }
 
-/// A mail whose text lies where no one looks: the only text part is marked as an attachment, or the structure is broken.
-fn last_resort(message: &Message<'_>, body: &mut Body) {
-    let ids: Vec<u32> = (0..u32::try_from(message.parts.len()).unwrap_or(0)).collect();
-    let candidates: Vec<u32> = ids
-        .into_iter()
-        .filter(|id| {
-            message.part(*id).is_some_and(|part| {
-                matches!(part.body, PartType::Text(_) | PartType::Html(_)) && part.attachment_name().is_none()
-            })
-        })
-        .collect();
-    if candidates.is_empty() {
-        return;
+/// Passes over the unshown texts of a form that another stands for.
+fn hide<'e>(entity: &'e Entity<'_>, shown: &mut Vec<&'e Entity<'e>>) {
+    if is_shown_type(&entity.content_type) && !Leaf::of(entity).is_attachment() {
+        shown.push(entity);
     }
-    let found = texts(message, &candidates, body);
-    if !found.text.trim().is_empty() {
-        body.defects.push("the text stood in a part that is not meant to be shown".into());
-        body.text = found.text;
-        body.from_html = found.from_html;
-    }
+    entity.children.iter().for_each(|child| hide(child, shown));
+}
+
+/// "Your program cannot show HTML": a plain form that only points to the other.
+fn speaks_of_html(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    ["html", "view this email in your browser", "view this message in"].iter().any(|word| lower.contains(word))
+}
+
+fn says_the_same(plain: &str, rich: &str) -> bool {
+    let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).take(200).collect::<String>();
+    let plain = letters(plain);
+    plain.len() >= 20 && plain == letters(rich)
+}
+
+/// HTML as text, for those who read parts themselves.
+pub(super) fn html_text(source: &str) -> String {
+    html::to_text(source)
 }

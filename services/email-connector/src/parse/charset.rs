@@ -3,6 +3,8 @@
 //! The order of belief: a byte order mark, the escape sequences of ISO-2022-JP (which pass as valid UTF-8 otherwise),
 //! the declared charset, the charset that the HTML names, UTF-8, and last a guess by Firefox's detector.
 
+mod seven_bit;
+
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, GB18030, ISO_2022_JP, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use std::borrow::Cow;
@@ -32,11 +34,22 @@ pub(super) fn decode(bytes: &[u8], declared: Option<&str>, html: bool) -> Decode
     }
     let label = declared.map(clean_label).unwrap_or_default();
     let encoding = encoding_for(&label);
-    if has_japanese_escapes(bytes) && encoding != Some(ISO_2022_JP) {
-        let (text, _) = ISO_2022_JP.decode_without_bom_handling(bytes);
-        if !text.contains('\u{FFFD}') {
-            return Decoded::repaired(text.into_owned(), "charset was ISO-2022-JP but not declared so".into());
-        }
+    let utf16 = encoding == Some(UTF_16LE) || encoding == Some(UTF_16BE);
+    if !utf16
+        && seven_bit::has_japanese_escapes(bytes)
+        && let Some(text) = seven_bit::iso_2022_jp(bytes)
+    {
+        let defect = (encoding != Some(ISO_2022_JP)).then(|| "charset was ISO-2022-JP but not declared so".into());
+        return Decoded { text, defect };
+    }
+    let switching = match label.as_str() {
+        "iso-2022-kr" | "csiso2022kr" => seven_bit::iso_2022_kr(bytes),
+        "hz-gb-2312" | "hz" => seven_bit::hz(bytes),
+        _ if bytes.starts_with(b"\x1b$)C") => seven_bit::iso_2022_kr(bytes),
+        _ => None,
+    };
+    if let Some(text) = switching {
+        return Decoded::clean(text);
     }
     if label == "utf-7" || label == "unicode-1-1-utf-7" {
         return decode_utf7(bytes);
@@ -51,6 +64,19 @@ pub(super) fn decode(bytes: &[u8], declared: Option<&str>, html: bool) -> Decode
             Decoded::repaired(text, format!("charset {told}, read as {found}"))
         }
     }
+}
+
+/// Decodes bytes of a header that should have been encoded words. `hint` is the charset of the body: the same software
+/// wrote both.
+pub(super) fn decode_header(bytes: &[u8], hint: Option<&str>) -> String {
+    let hint = hint.map(clean_label).and_then(|label| encoding_for(&label)).filter(|encoding| *encoding != UTF_8);
+    if let Some(encoding) = hint
+        && std::str::from_utf8(bytes).is_err()
+        && let Some(text) = strictly(encoding, bytes)
+    {
+        return text;
+    }
+    decode(bytes, None, false).text
 }
 
 fn decode_declared(bytes: &[u8], encoding: &'static Encoding, label: &str, html: bool) -> Decoded {
@@ -76,13 +102,44 @@ fn decode_declared(bytes: &[u8], encoding: &'static Encoding, label: &str, html:
         return Decoded::clean(text);
     }
     // What calls itself GB2312, GBK or Shift_JIS is often its superset; the label already leads there.
+    if encoding == UTF_8
+        && let Some(text) = mixed_utf8(bytes)
+    {
+        return Decoded::repaired(text, "some bytes are not valid utf-8 and were read as windows-1252".into());
+    }
     let meta = if html { meta_charset(bytes) } else { None };
     let (lossy, _) = encoding.decode_without_bom_handling(bytes);
+    let broken = replacements(&lossy);
+    let foreign = lossy.chars().filter(|character| !character.is_ascii()).count();
     let (text, found) = best_guess(bytes, meta);
-    if replacements(&text) < replacements(&lossy) {
+    // A charset of one byte has a character for everything and proves nothing: a text that is nearly all as declared
+    // is as declared.
+    let proven = [UTF_8.name(), GB18030.name(), "GBK", "Big5", "Shift_JIS", "EUC-JP", "EUC-KR"].contains(&found);
+    if replacements(&text) < broken && (broken * 10 > foreign || proven) {
         return Decoded::repaired(text, format!("charset declared as {label} but reads as {found}"));
     }
     Decoded::repaired(lossy.into_owned(), format!("some bytes are not valid {label}"))
+}
+
+/// Text that is UTF-8 but for some bytes, which someone pasted from Windows: each part as what it is. `None` if little of
+/// it is UTF-8.
+fn mixed_utf8(bytes: &[u8]) -> Option<String> {
+    let mut text = String::with_capacity(bytes.len() + 16);
+    let (mut good, mut bad) = (0usize, 0usize);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        good += chunk.valid().chars().filter(|character| !character.is_ascii()).count();
+        let invalid = chunk.invalid();
+        bad += invalid.len();
+        text.push_str(&WINDOWS_1252.decode_without_bom_handling(invalid).0);
+    }
+    // A character that was cut off at the end is no text of another charset.
+    let cut = bytes.utf8_chunks().last().map_or(0, |last| last.invalid().len());
+    if cut > 0 && bad == cut && good > 0 && bytes.ends_with(bytes.utf8_chunks().last()?.invalid()) {
+        let whole = bytes.get(..bytes.len() - cut)?;
+        return std::str::from_utf8(whole).ok().map(|whole| format!("{whole}\u{FFFD}"));
+    }
+    (good > bad * 2).then_some(text)
 }
 
 fn replacements(text: &str) -> usize {
@@ -99,10 +156,18 @@ fn best_guess(bytes: &[u8], meta: Option<&'static Encoding>) -> (String, &'stati
             return (text, encoding.name());
         }
     }
+    // Mostly UTF-8 with a broken place keeps the rest readable.
+    if let Some(text) = mixed_utf8(bytes) {
+        return (text, UTF_8.name());
+    }
     if let Some(encoding) = utf16_without_mark(bytes)
         && let Some(text) = strictly(encoding, bytes)
     {
         return (text, encoding.name());
+    }
+    // One or two such bytes tell a detector nothing. Most often they are a currency, a quotation mark, an accent.
+    if bytes.iter().filter(|byte| !byte.is_ascii()).count() <= 2 {
+        return (WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), WINDOWS_1252.name());
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     // A megabyte tells as much as all of it.
@@ -114,13 +179,6 @@ fn best_guess(bytes: &[u8], meta: Option<&'static Encoding>) -> (String, &'stati
             return (text, encoding.name());
         }
     }
-    // Mostly UTF-8 with a broken place keeps the rest readable.
-    let utf8 = String::from_utf8_lossy(bytes);
-    let broken = replacements(&utf8);
-    let multibyte = utf8.chars().filter(|character| !character.is_ascii()).count() - broken;
-    if multibyte > broken {
-        return (utf8.into_owned(), UTF_8.name());
-    }
     // Windows-1252 has a character for every byte.
     (WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(), WINDOWS_1252.name())
 }
@@ -131,10 +189,6 @@ fn looks_like_utf8(bytes: &[u8]) -> bool {
         return false;
     };
     !text.is_ascii()
-}
-
-fn has_japanese_escapes(bytes: &[u8]) -> bool {
-    bytes.windows(3).any(|window| matches!(window, [0x1b, b'$', b'B' | b'@']))
 }
 
 fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
@@ -182,6 +236,7 @@ pub(super) fn encoding_for(label: &str) -> Option<&'static Encoding> {
         }
         "iso-2022-jp-ms" | "iso-2022-jp-1" | "iso-2022-jp-2" | "iso-2022-jp-3" | "iso2022jp" | "cp50220"
         | "cp50221" => "iso-2022-jp",
+        "chinesebig5" | "big5-tw" | "x-big5" | "cn-big5" => "big5",
         "koi8" => "koi8-r",
         "eucjp-ms" | "eucjp" | "cp51932" => "euc-jp",
         "gb18030-2000" => "gb18030",

@@ -23,6 +23,38 @@ pub(super) fn to_text(html: &str) -> String {
     tidy(&text)
 }
 
+/// The words of `text/enriched` (RFC 1896) and its forerunner: `<<` is `<`, one line end is a space.
+pub(super) fn from_enriched(text: &str) -> String {
+    let mut output = String::with_capacity(text.len());
+    let mut parameters = 0usize;
+    let mut rest = text;
+    while let Some(position) = rest.find('<') {
+        let (before, tag) = rest.split_at(position);
+        if parameters == 0 {
+            output.push_str(before);
+        }
+        if let Some(after) = tag.strip_prefix("<<") {
+            output.push('<');
+            rest = after;
+            continue;
+        }
+        let Some((name, after)) = tag.split_once('>') else {
+            output.push_str(tag);
+            rest = "";
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "<param" => parameters += 1,
+            "</param" => parameters = parameters.saturating_sub(1),
+            "<nl" => output.push('\n'),
+            _ => {}
+        }
+        rest = after;
+    }
+    output.push_str(rest);
+    tidy(&output)
+}
+
 fn render(html: &str) -> Option<String> {
     // A page can hit a corner that the renderer did not foresee; the mail must arrive all the same.
     catch_unwind(AssertUnwindSafe(|| {

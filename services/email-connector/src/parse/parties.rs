@@ -2,8 +2,9 @@
 
 use super::{
     FolderKind, ParseContext,
+    address::{self, Mailbox},
     body::Body,
-    header::{self, Fields, Mailbox},
+    header::Fields,
     kind::Kind,
     reply::{self, Split},
 };
@@ -35,6 +36,14 @@ pub(super) fn author(fields: &Fields<'_>) -> Option<Mailbox> {
     ["From", "Sender", "Return-Path", "X-Envelope-From"]
         .iter()
         .find_map(|name| fields.mailboxes(name).into_iter().next())
+}
+
+/// From one of us to us alone: a forward, whatever its subject says.
+pub(super) fn is_internal(fields: &Fields<'_>, from: Option<&Mailbox>, context: &ParseContext<'_>) -> bool {
+    let ours = |mailbox: &Mailbox| context.brand.owns_address(&mailbox.address);
+    context.folder == FolderKind::Inbound
+        && from.is_some_and(ours)
+        && ["To", "Cc", "Bcc"].iter().all(|name| fields.mailboxes(name).iter().all(ours))
 }
 
 /// Decides who is the customer.
@@ -84,9 +93,17 @@ pub(super) fn parties(
             found.customer = Some(customer);
             return found;
         }
+        // Forwarded as an attachment, or within the text.
+        let enclosed = body.enclosed.as_ref().and_then(|enclosed| enclosed.from.clone());
+        if let Some(customer) = enclosed.filter(|mailbox| !ours(mailbox)) {
+            found.direction = Direction::Inbound;
+            found.forwarded_by_staff = true;
+            found.customer = Some(customer);
+            return found;
+        }
         let forwarded = split.forward_at.and_then(|line| reply::forwarded_author(&body.text, line));
         let complainant =
-            forwarded.as_deref().and_then(|value| header::parse_mailboxes(value.as_bytes()).into_iter().next());
+            forwarded.as_deref().and_then(|value| address::parse_mailboxes(value.as_bytes(), None).into_iter().next());
         if let Some(customer) = complainant.filter(|mailbox| !ours(mailbox)) {
             found.direction = Direction::Inbound;
             found.forwarded_by_staff = true;

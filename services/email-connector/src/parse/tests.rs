@@ -1,5 +1,8 @@
 //! One test for each edge case of mail, named after what it protects. The messages are written for these tests.
 
+mod charsets;
+mod enclosures;
+
 use super::*;
 use outcry_domain::Direction;
 use proptest::prelude::*;

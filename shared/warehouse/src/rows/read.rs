@@ -172,6 +172,9 @@ fn mail(row: &mut Cells<'_>) -> Option<Mail> {
         list_id: row.optional("mail_list_id"),
         bulk: row.flag("mail_bulk"),
         bounce_of: row.optional("mail_bounce_of"),
+        // No column holds these: they are in the topics only.
+        bounce_status: None,
+        calendar: None,
         forwarded_by_staff: row.flag("mail_forwarded_by_staff"),
         wrapper: row.optional("mail_wrapper"),
         attachments: row.word::<Vec<Attachment>>("mail_attachments").unwrap_or_default(),

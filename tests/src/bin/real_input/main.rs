@@ -1,6 +1,6 @@
-//! The main job on real input: 1,000 raw mails in a real Dovecot and 5,000 real tweets behind the Mastodon API, through
-//! `outcry up` into ClickHouse, then compared with what stands in the files; and every payload and signature vector of telephone
-//! providers through the phone connector.
+//! The main job on real input: every raw mail through the parser; 1,000 of them in a real Dovecot and 5,000 real tweets behind
+//! the Mastodon API, through `outcry up` into ClickHouse, then compared with what stands in the files; and every payload and
+//! signature vector of telephone providers through the phone connector.
 //!
 //! `cargo run --release -p outcry-tests --bin real_input -- --data ../shared/data`. It ends with 0 when every mail and tweet is
 //! stored or in dead letters with a reason, none is twice in `contacts`, and the response times of the social channel are
@@ -8,6 +8,7 @@
 
 mod compare;
 mod mail;
+mod parsed;
 mod phone;
 mod tweets;
 mod up;
@@ -29,7 +30,7 @@ const BRAND: &str = "[[brands]]\nid = \"acme\"\nname = \"Acme\"\nown_domains = [
 /// Runs real input through the pipeline and compares.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The folder that holds `email_raw/spamassassin` and `twcs_sample`.
+    /// The folder that holds `email_raw` and `twcs_sample`.
     #[arg(long)]
     data: PathBuf,
     /// The folder with the providers' payloads; by default `../reference/providers` beside the data.
@@ -52,7 +53,9 @@ struct Arguments {
 /// A kind of real input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// `email_raw/spamassassin`.
+    /// Every file of `email_raw` through `outcry parse-email`, and what other parsers' tests expect of them.
+    Parse,
+    /// `email_raw/spamassassin`, through the whole pipeline.
     Mail,
     /// `twcs_sample`.
     Tweets,
@@ -93,6 +96,19 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     if !arguments.no_build {
         binary::build(&["outcry"])?;
     }
+    let mut verdicts = Vec::new();
+    if arguments.wants(Part::Parse) {
+        verdicts.push(parsed::compare(&arguments.data.join("email_raw"))?);
+    }
+    if [Part::Mail, Part::Tweets, Part::Phone].into_iter().any(|part| arguments.wants(part)) {
+        pipeline(arguments, &mut verdicts).await?;
+    }
+    verdicts.iter().for_each(|verdict| print!("{verdict}"));
+    Ok(verdicts.iter().all(Verdict::holds))
+}
+
+/// Mail, tweets and calls through `outcry up`.
+async fn pipeline(arguments: &Arguments, verdicts: &mut Vec<Verdict>) -> Result<()> {
     let folder = tempfile::tempdir().context("making a folder for the data")?;
     let mut sections = BRAND.to_owned();
     let mut mailbox = None;
@@ -122,7 +138,6 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     eprintln!("real_input: outcry up");
     let begun = Instant::now();
     let up = Up::start(folder.path(), &sections).await?;
-    let mut verdicts = Vec::new();
     if let Some(dovecot) = &mailbox {
         let ledger = mail::ledger(dovecot).await?;
         verdicts.push(compare::mail(&up, &ledger, arguments.patience()).await?);
@@ -136,7 +151,5 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         verdicts.push(phone.compare(&up, arguments.patience()).await?);
     }
     eprintln!("real_input: compared {:.1} s after the start", begun.elapsed().as_secs_f64());
-    verdicts.iter().for_each(|verdict| print!("{verdict}"));
-    up.stop().await?;
-    Ok(verdicts.iter().all(Verdict::holds))
+    up.stop().await
 }

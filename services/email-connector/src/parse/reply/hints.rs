@@ -1,6 +1,6 @@
 //! One pass over a text that tells which of the slower looks at its lines are worth taking.
 
-use super::phrases::{DISCLAIMERS, FORWARDED, MOBILE_SIGNATURES, ORIGINAL, WROTE};
+use super::phrases::{DISCLAIMERS, FORWARDED, MOBILE_SIGNATURES, ORIGINAL, SAID, WROTE};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::sync::LazyLock;
 
@@ -33,9 +33,10 @@ static PHRASES: LazyLock<Option<(AhoCorasick, Vec<Hint>)>> = LazyLock::new(|| {
         (Hint::Separator, ORIGINAL),
         (Hint::Separator, FORWARDED),
         (Hint::Attribution, WROTE),
-        (Hint::Attribution, &[">:", ">：", "> :"][..]),
+        (Hint::Attribution, &[">:", ">：", "> :", "quoting ", "zitat von "][..]),
+        (Hint::Attribution, SAID),
         (Hint::Signature, MOBILE_SIGNATURES),
-        (Hint::Signature, &["\n--", "\n—"][..]),
+        (Hint::Signature, &["\n--", "\n—", "____________________"][..]),
         (Hint::Disclaimer, DISCLAIMERS),
     ] {
         patterns.extend(phrases);

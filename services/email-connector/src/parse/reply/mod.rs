@@ -6,13 +6,15 @@
 
 mod hints;
 mod phrases;
+mod signature;
 
 use hints::Hints;
 
 use phrases::{
-    ATTRIBUTION_OPENERS, DISCLAIMERS, FORWARDED, FROM_LABELS, MOBILE_SIGNATURES, ORIGINAL, SENT_LABELS, SUBJECT_LABELS,
-    TO_LABELS, WROTE,
+    ANSWERS_BELOW, ATTRIBUTION_OPENERS, FORWARD_SUBJECTS, FORWARDED, FROM_LABELS, ORIGINAL, QUOTING, SAID, SENT_LABELS,
+    SUBJECT_LABELS, TO_LABELS, WROTE,
 };
+use signature::{mark_disclaimer, mark_signature};
 
 /// A text in its parts.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,11 +33,8 @@ const MAX_ATTRIBUTION_CHARS: usize = 400;
 /// How many lines an attribution may be wrapped over.
 const MAX_ATTRIBUTION_LINES: usize = 4;
 
-/// A signature longer than this is content below a stray pair of dashes.
-const MAX_SIGNATURE_LINES: usize = 15;
-
-/// A legal notice of more lines than this is a document.
-const MAX_NOTICE_LINES: usize = 100;
+/// Attributions beyond this many are not looked below; a text of that many is a log.
+const MAX_EXAMINED: usize = 100;
 
 /// Texts of more lines than this (logs, lists) are split by `>` marks alone.
 const MAX_LINES: usize = 20_000;
@@ -48,9 +47,19 @@ enum Mark {
     Removed,
 }
 
-/// Splits a body text. Line ends may be of any kind.
-pub(super) fn split(body: &str) -> Split {
-    let lines: Vec<&str> = body.lines().collect();
+/// `true` if the subject says that the mail is a forward.
+pub(super) fn is_forward_subject(subject: &str) -> bool {
+    let lower = subject.trim_start().to_lowercase();
+    FORWARD_SUBJECTS.iter().any(|prefix| {
+        lower
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.trim_start().starts_with([':', '：']) || prefix.ends_with(']'))
+    })
+}
+
+/// Splits a body text. Line ends may be of any kind. In a mail that forwards, what stands below a header is content.
+pub(super) fn split(body: &str, forwards: bool) -> Split {
+    let mut lines: Vec<&str> = body.lines().collect();
     let mut marks = vec![Mark::New; lines.len()];
     mark_prefixed(&lines, &mut marks);
     let mut forward_at = None;
@@ -58,9 +67,14 @@ pub(super) fn split(body: &str) -> Split {
     if lines.len() <= MAX_LINES {
         match first_boundary(&lines, &marks, &hints) {
             Some(Boundary::Forward(line)) => forward_at = Some(line),
-            Some(Boundary::Quote(line)) => marks[line..].fill(Mark::Removed),
-            None => {}
+            Some(Boundary::Quote { line, header: true }) if forwards => forward_at = Some(line),
+            Some(Boundary::Quote { line, .. }) if !answers_below(&lines[..line]) => marks[line..].fill(Mark::Removed),
+            _ => {}
         }
+        if let Some(line) = forward_at {
+            unquote_forward(&mut lines, &mut marks, line);
+        }
+        mark_broken_lines(&lines, &mut marks);
         if hints.attribution {
             mark_attributions(&lines, &mut marks);
         }
@@ -81,6 +95,29 @@ pub(super) fn split(body: &str) -> Split {
     }
     let of = |wanted: Mark| lines.iter().zip(&marks).filter(move |(_, mark)| **mark == wanted).map(|(line, _)| *line);
     Split { text: tidy(of(Mark::New)), removed: tidy(of(Mark::Removed)), forward_at }
+}
+
+/// Apple Mail quotes what it forwards: the first level of marks goes, and what is quoted within stays marked.
+fn unquote_forward(lines: &mut [&str], marks: &mut [Mark], from: usize) {
+    let next = (from + 1..lines.len()).find(|line| !lines[*line].trim().is_empty());
+    if !next.is_some_and(|line| is_prefixed(lines[line])) {
+        return;
+    }
+    for line in from + 1..lines.len() {
+        let bare = lines[line].trim_start().strip_prefix('>').map(|rest| rest.strip_prefix(' ').unwrap_or(rest));
+        lines[line] = bare.unwrap_or(lines[line]);
+        marks[line] = if is_prefixed(lines[line]) { Mark::Removed } else { Mark::New };
+    }
+}
+
+/// "See my answers below": then what looks quoted holds the answers.
+fn answers_below(above: &[&str]) -> bool {
+    let text = above.join(" ");
+    let short = text.chars().count() <= 300;
+    short && {
+        let lower = text.to_lowercase();
+        ANSWERS_BELOW.iter().any(|phrase| lower.contains(phrase))
+    }
 }
 
 /// Lines joined, without space around and without runs of empty lines.
@@ -121,15 +158,15 @@ fn is_prefixed(line: &str) -> bool {
 }
 
 enum Boundary {
-    /// All from this line on is quoted.
-    Quote(usize),
+    /// All from this line on is quoted; a header of the quoted mail introduces it, or words do.
+    Quote { line: usize, header: bool },
     /// From this line on stands a forwarded mail.
     Forward(usize),
 }
 
 /// The first place from which everything is quoted although the lines bear no mark, as Outlook and web mail do it.
 fn first_boundary(lines: &[&str], marks: &[Mark], hints: &Hints) -> Option<Boundary> {
-    let mut written_above = false;
+    let (mut written_above, mut examined) = (false, 0usize);
     for (index, line) in lines.iter().enumerate() {
         if marks[index] == Mark::Removed {
             continue;
@@ -145,26 +182,47 @@ fn first_boundary(lines: &[&str], marks: &[Mark], hints: &Hints) -> Option<Bound
                 return Some(Boundary::Forward(index));
             }
             if ORIGINAL.iter().any(|phrase| dashed.starts_with(phrase)) {
-                return Some(if written_above { Boundary::Quote(index) } else { Boundary::Forward(index) });
+                return Some(quote_or_forward(written_above, index, index));
             }
         }
         if is_header_block(lines, index) {
-            let start = rule_above(lines, index);
-            return Some(if written_above { Boundary::Quote(start) } else { Boundary::Forward(index) });
+            return Some(quote_or_forward(written_above, rule_above(lines, index), index));
         }
         let attribution = if hints.attribution { attribution_at(lines, index) } else { None };
-        if let Some(length) = attribution {
-            let below = &lines[index + length..];
-            // Below an attribution without marks everything is quoted; with marks, answers may stand between them.
-            let next = below.iter().find(|line| !line.trim().is_empty());
-            let unmarked = next.is_some() && !below.iter().any(|line| is_prefixed(line));
-            if written_above && unmarked {
-                return Some(Boundary::Quote(index));
-            }
+        if let Some(found) = attribution
+            && written_above
+            && found.certain
+            && examined < MAX_EXAMINED
+            && is_unmarked_below(lines, index + found.lines)
+        {
+            return Some(Boundary::Quote { line: index, header: false });
         }
+        examined += usize::from(attribution.is_some());
         written_above |= attribution.is_none() && trimmed.chars().any(char::is_alphanumeric);
     }
     None
+}
+
+fn quote_or_forward(written_above: bool, quote: usize, forward: usize) -> Boundary {
+    if written_above { Boundary::Quote { line: quote, header: true } } else { Boundary::Forward(forward) }
+}
+
+/// Below an attribution without marks everything is quoted; with marks, answers may stand between them. Marks that have
+/// an attribution of their own belong to what was quoted before.
+fn is_unmarked_below(lines: &[&str], from: usize) -> bool {
+    let mut filled = (from..lines.len()).filter(|line| !lines[*line].trim().is_empty());
+    if filled.next().is_none_or(|first| is_prefixed(lines[first])) {
+        return false;
+    }
+    let Some(marked) = (from..lines.len()).find(|line| is_prefixed(lines[*line])) else {
+        return true;
+    };
+    let above = (from..marked).rev().find(|line| !lines[*line].trim().is_empty());
+    above.is_some_and(|above| {
+        (0..MAX_ATTRIBUTION_LINES).filter_map(|back| above.checked_sub(back)).any(|start| {
+            start >= from && attribution_at(lines, start).is_some_and(|found| start + found.lines == above + 1)
+        })
+    })
 }
 
 /// The words between dashes, underscores or asterisks of a separator line, lower case.
@@ -186,29 +244,38 @@ fn dashed_phrase(line: &str) -> Option<String> {
 }
 
 /// A block such as Outlook's: an author's label, and within the next lines at least two of date, recipient and subject.
+/// Some software begins with another of them; then all have to follow one another.
 fn is_header_block(lines: &[&str], index: usize) -> bool {
-    let Some(value) = labelled(lines[index], FROM_LABELS) else {
-        return false;
+    let is_label = |line: &str| {
+        [SENT_LABELS, TO_LABELS, SUBJECT_LABELS]
+            .iter()
+            .any(|labels| labelled(line, labels).is_some_and(|v| !v.is_empty()))
     };
-    if value.is_empty() {
-        return false;
-    }
+    let (first, mut from) = match labelled(lines[index], FROM_LABELS) {
+        Some("") => return false,
+        Some(_) => (index + 1, true),
+        None if is_label(lines[index]) => (index, false),
+        None => return false,
+    };
+    let begins_with_author = from;
     let (mut sent, mut to, mut subject) = (false, false, false);
     let mut plain = 0;
-    for line in lines.iter().skip(index + 1).filter(|line| !line.trim().is_empty()).take(9) {
-        let before = (sent, to, subject);
+    for line in lines.iter().skip(first).filter(|line| !line.trim().is_empty()).take(9) {
+        let before = (from, sent, to, subject);
+        from |= labelled(line, FROM_LABELS).is_some_and(|value| value.contains('@'));
         sent |= labelled(line, SENT_LABELS).is_some();
         to |= labelled(line, TO_LABELS).is_some();
         subject |= labelled(line, SUBJECT_LABELS).is_some();
-        if before == (sent, to, subject) {
+        if before == (from, sent, to, subject) {
             plain += 1;
         }
         // A label may be wrapped over lines, but a paragraph in between ends the block.
-        if plain > 3 {
+        if plain > if begins_with_author { 3 } else { 0 } {
             break;
         }
     }
-    usize::from(sent) + usize::from(to) + usize::from(subject) >= 2
+    let others = usize::from(sent) + usize::from(to) + usize::from(subject);
+    from && others >= if begins_with_author { 2 } else { 3 }
 }
 
 /// The value after a label of that list, in bold (`*From:*`) or not.
@@ -238,8 +305,16 @@ fn is_rule(line: &str) -> bool {
     line.chars().count() >= 8 && line.chars().all(|c| matches!(c, '_' | '-' | '─' | '—' | '='))
 }
 
-/// How many lines an attribution beginning at `index` takes; `None` if there is none.
-fn attribution_at(lines: &[&str], index: usize) -> Option<usize> {
+/// A line such as "On …, Ana wrote:".
+#[derive(Clone, Copy)]
+struct Attribution {
+    lines: usize,
+    /// Certain enough to take all below for quoted although it bears no mark.
+    certain: bool,
+}
+
+/// The attribution that begins at `index`, if one does.
+fn attribution_at(lines: &[&str], index: usize) -> Option<Attribution> {
     let mut joined = String::new();
     for count in 1..=MAX_ATTRIBUTION_LINES {
         let line = lines.get(index + count - 1)?.trim();
@@ -254,7 +329,7 @@ fn attribution_at(lines: &[&str], index: usize) -> Option<usize> {
             return None;
         }
         if line.ends_with([':', '：']) || line.ends_with(":*") {
-            return is_attribution(&joined, count > 1).then_some(count);
+            return is_attribution(&joined, count > 1).map(|certain| Attribution { lines: count, certain });
         }
         if count == 1 && !opens_attribution(line) {
             return None;
@@ -268,157 +343,87 @@ fn opens_attribution(line: &str) -> bool {
     ATTRIBUTION_OPENERS.iter().any(|opener| lower.starts_with(opener)) || line.contains('<') || line.contains("mailto:")
 }
 
-fn is_attribution(joined: &str, wrapped: bool) -> bool {
-    let told = joined.chars().any(|c| c.is_ascii_digit() || ('０'..='９').contains(&c)) || joined.contains('@');
+/// `None` if the line is none; else whether it is a certain one.
+fn is_attribution(joined: &str, wrapped: bool) -> Option<bool> {
+    let addressed = joined.contains('@');
+    let told = addressed || joined.chars().any(|c| c.is_ascii_digit() || ('０'..='９').contains(&c));
     if !told || (wrapped && !opens_attribution(joined)) {
-        return false;
+        return None;
     }
     let lower = joined.to_lowercase();
     let words = lower.trim_end_matches(|c: char| matches!(c, ':' | '：' | '*') || c.is_whitespace());
-    if WROTE.iter().any(|verb| ends_or_holds_verb(words, verb)) {
-        return true;
+    let found = WROTE.iter().filter_map(|verb| verb_of_attribution(words, verb)).max();
+    if let Some(certain) = found {
+        return Some(certain || addressed);
+    }
+    if addressed && words.ends_with('>') && QUOTING.iter().any(|start| words.starts_with(start)) {
+        return Some(true);
     }
     // Gmail in Japanese, Korean and others: date, time, name, address, colon, and no verb at all.
     let dated = words.chars().filter(char::is_ascii_digit).count() >= 8;
-    dated && words.ends_with('>') && words.contains('@')
+    (dated && words.ends_with('>') && addressed).then_some(true)
 }
 
-/// The verb at the end ("… wrote:"), or anywhere after a date ("Am … schrieb Ana:").
-fn ends_or_holds_verb(words: &str, verb: &str) -> bool {
+/// The verb at the end ("… wrote:") or after a date ("Am … schrieb Ana:") is certain; before the date ("Ana schrieb am
+/// …:") it could be a sentence of the complaint.
+fn verb_of_attribution(words: &str, verb: &str) -> Option<bool> {
     if words.ends_with(verb) {
-        return true;
+        return Some(true);
     }
-    match words.find(verb) {
-        // After the verb only a name and an address may follow.
-        Some(position) => {
-            let (before, after) = words.split_at(position);
-            let dated = before.chars().filter(char::is_ascii_digit).count() >= 3;
-            dated && after.chars().count() <= 120 && (!verb.is_ascii() || before.ends_with(' '))
-        }
-        None => false,
+    let (before, after) = words.split_at(words.find(verb)?);
+    let whole_word = !verb.is_ascii() || before.ends_with(' ');
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+    if !whole_word || before.chars().count() > 160 || after.chars().count() > 120 {
+        return None;
     }
+    // After the verb only a name and an address may follow, or the date.
+    if digits(before) >= 3 { Some(true) } else { (digits(after) >= 4).then_some(false) }
 }
 
-/// The lines "On … wrote:" above quotations that bear marks.
+/// The lines "On … wrote:" above quotations that bear marks. Right above a mark, "Ana said:" is one too.
 fn mark_attributions(lines: &[&str], marks: &mut [Mark]) {
     for index in 0..lines.len() {
-        if marks[index] == Mark::Removed {
+        if marks[index] == Mark::Removed || lines[index].trim().is_empty() {
             continue;
         }
-        let Some(length) = attribution_at(lines, index) else {
-            continue;
-        };
-        let below = (index + length..lines.len()).find(|line| !lines[*line].trim().is_empty());
-        if below.is_none_or(|below| marks[below] == Mark::Removed) {
-            marks[index..index + length].fill(Mark::Removed);
-        }
-    }
-}
-
-/// The signature: below "-- " (RFC 3676, 4.3), and what telephones add.
-fn mark_signature(lines: &[&str], marks: &mut [Mark], forward_at: Option<usize>) {
-    let end = forward_at.unwrap_or(lines.len());
-    let mut index = 0;
-    let mut above = false;
-    while index < end {
-        let line = lines[index];
-        if marks[index] == Mark::New && matches!(line, "-- " | "--" | "—" | "--\u{A0}" | "-- \r") {
-            let stop = (index + 1..end).find(|next| marks[*next] == Mark::Removed).unwrap_or(end);
-            let length = lines[index..stop].iter().filter(|line| !line.trim().is_empty()).count();
-            // Above nothing, or with a page below, it is a rule that someone drew.
-            if above && length <= MAX_SIGNATURE_LINES {
-                marks[index..stop].fill(Mark::Removed);
+        let next = |from: usize| (from..lines.len()).find(|line| !lines[*line].trim().is_empty());
+        if let Some(found) = attribution_at(lines, index) {
+            let below = next(index + found.lines);
+            if below.is_none_or(|below| marks[below] == Mark::Removed) {
+                marks[index..index + found.lines].fill(Mark::Removed);
             }
-            above = true;
-            index = stop;
-            continue;
-        }
-        if marks[index] == Mark::New && is_mobile_signature(line) && is_last_written(lines, marks, index, end) {
+        } else if says(lines[index]) && next(index + 1).is_some_and(|below| is_prefixed(lines[below])) {
             marks[index] = Mark::Removed;
         }
-        above |= marks[index] == Mark::New && !line.trim().is_empty();
-        index += 1;
     }
 }
 
-fn is_mobile_signature(line: &str) -> bool {
-    let line = line.trim().trim_start_matches(['*', '<', '[', '(', '-', ' ']);
-    if line.is_empty() || line.chars().count() > 100 {
+/// A short line that ends with a verb of speaking and a colon.
+fn says(line: &str) -> bool {
+    let line = line.trim();
+    let Some(words) = line.strip_suffix([':', '：']) else {
         return false;
-    }
-    let lower = line.to_lowercase();
-    MOBILE_SIGNATURES.iter().any(|phrase| lower.starts_with(phrase) || (!phrase.is_ascii() && lower.ends_with(phrase)))
+    };
+    let lower = words.trim_end().to_lowercase();
+    line.chars().count() <= 100 && WROTE.iter().chain(SAID).any(|verb| lower.ends_with(verb))
 }
 
-/// Nothing but more of the same, or a link of the app, follows until the quotation.
-fn is_last_written(lines: &[&str], marks: &[Mark], index: usize, end: usize) -> bool {
-    (index + 1..end)
-        .take(MAX_SIGNATURE_LINES)
-        .take_while(|next| marks[*next] == Mark::New)
-        .all(|next| lines[next].trim().is_empty() || is_mobile_signature(lines[next]))
-}
-
-/// A legal notice at the end of what was written.
-fn mark_disclaimer(lines: &[&str], marks: &mut [Mark], forward_at: Option<usize>) {
-    let end = forward_at.unwrap_or(lines.len());
-    let mut written = 0usize;
-    for index in 0..end {
-        if marks[index] == Mark::Removed {
-            continue;
+/// The ends of quoted lines that were broken on the way and lost their mark: a word or two between two marked lines, below
+/// one that is full.
+fn mark_broken_lines(lines: &[&str], marks: &mut [Mark]) {
+    for index in 1..lines.len().saturating_sub(1) {
+        let (above, line) = (lines[index - 1].trim_end(), lines[index].trim());
+        let broken = !line.is_empty()
+            && line.chars().count() <= 20
+            && !is_prefixed(line)
+            && is_prefixed(above)
+            && is_prefixed(lines[index + 1])
+            && above.chars().count() >= 64
+            && !above.ends_with(['.', '?', '!', ':']);
+        if broken {
+            marks[index] = Mark::Removed;
         }
-        let line = lines[index].trim().trim_start_matches(['*', '_', '"', '[', ' ']);
-        let begins_paragraph = index == 0
-            || lines[index - 1].trim().is_empty()
-            || marks[index - 1] == Mark::Removed
-            || is_rule(lines[index - 1]);
-        if written > 0 && begins_paragraph && !line.is_empty() {
-            let lower: String = line.chars().take(80).collect::<String>().to_lowercase();
-            if !DISCLAIMERS.iter().any(|phrase| lower.starts_with(phrase)) {
-                written += 1;
-                continue;
-            }
-            let stop = (index..end).find(|next| marks[*next] == Mark::Removed).unwrap_or(end);
-            let length: usize = lines[index..stop].iter().take(MAX_NOTICE_LINES).map(|line| line.chars().count()).sum();
-            let fits = length <= 6000
-                && stop - index < MAX_NOTICE_LINES
-                && (length >= 60 || !lower.is_ascii() || lower.starts_with("please consider"));
-            if fits && reads_as_notice(&lines[index..stop]) {
-                marks[index..stop].fill(Mark::Removed);
-                return;
-            }
-        }
-        written += usize::from(!line.is_empty());
     }
-}
-
-/// A complaint may begin "This message is …" too; a notice speaks of confidence, recipients or printing.
-fn reads_as_notice(lines: &[&str]) -> bool {
-    const SIGNS: &[&str] = &[
-        "confiden",
-        "intended",
-        "recipient",
-        "privileged",
-        "unauthori",
-        "print",
-        "vertraulich",
-        "empfänger",
-        "irrtümlich",
-        "destinataire",
-        "destinatari",
-        "riservat",
-        "reservad",
-        "vertrouwelijk",
-        "geadresseerde",
-        "保密",
-        "机密",
-        "機密",
-        "误发",
-        "受信者",
-        "誤って",
-        "秘密",
-    ];
-    let text = lines.join(" ").to_lowercase();
-    SIGNS.iter().filter(|sign| text.contains(*sign)).count() >= 1
 }
 
 /// The address after the author's label in a forwarded mail that begins at `line`, with the name.

@@ -86,6 +86,72 @@ pub(super) const ATTRIBUTION_OPENERS: &[&str] = &[
     "zitat von",
 ];
 
+/// Verbs that introduce a quotation only right above its marks, lower case.
+pub(super) const SAID: &[&str] = &[
+    "said",
+    "says",
+    "asked",
+    "asks",
+    "replied",
+    "stated",
+    "sagte",
+    "meinte",
+    "fragte",
+    "dit",
+    "demandait",
+    "dijo",
+    "disse",
+    "zei",
+    "vroeg",
+];
+
+/// How web mail introduces a quotation without a verb, lower case, before an address.
+pub(super) const QUOTING: &[&str] = &["quoting ", "zitat von ", "citando ", "citat ", "quoth ", "selon "];
+
+/// Words by which a short text says that the answers stand within the quotation, lower case.
+pub(super) const ANSWERS_BELOW: &[&str] = &[
+    "inline",
+    "in-line",
+    "in line with your",
+    "see below",
+    "answers below",
+    "comments below",
+    "in red",
+    "in blue",
+    "siehe unten",
+    "s.u.",
+    "antworten unten",
+    "im text",
+    "in rot",
+    "in blau",
+    "ci-dessous",
+    "en rouge",
+    "en bleu",
+    "más abajo",
+    "ver abajo",
+    "en rojo",
+    "vedi sotto",
+    "di seguito",
+    "in rosso",
+    "ver abaixo",
+    "abaixo",
+    "em vermelho",
+    "zie hieronder",
+    "hieronder",
+    "in rood",
+    "以下に回答",
+    "下記に回答",
+    "赤字",
+    "见下文",
+    "見下文",
+    "红色",
+    "紅色",
+];
+
+/// How subjects of forwards begin, lower case, before a colon.
+pub(super) const FORWARD_SUBJECTS: &[&str] =
+    &["fwd", "fw", "wg", "tr", "rv", "i", "enc", "doorst", "vb", "vs", "pd", "转发", "轉寄", "转寄", "転送", "[fwd]"];
+
 /// What stands between dashes above a quoted original, lower case.
 pub(super) const ORIGINAL: &[&str] = &[
     "original message",
@@ -336,6 +402,16 @@ pub(super) const MOBILE_SIGNATURES: &[&str] = &[
     "获取 outlook",
     "取得 outlook",
     "나의 iphone에서",
+    "virus-free.",
+    "virenfrei.",
+    "sin virus.",
+    "libre de virus.",
+    "garanti sans virus.",
+    "privo di virus.",
+    "livre de vírus.",
+    "virusvrij.",
+    "this email has been checked for viruses",
+    "diese e-mail wurde von avast",
 ];
 
 /// How a legal notice begins, lower case, at the start of a paragraph.
