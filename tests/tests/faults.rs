@@ -1,5 +1,5 @@
-//! The fault matrix in brief, on every change: the sink killed at its steps, ClickHouse killed, answers lost, a zombie, and
-//! a wrong way to write that must be seen. The whole of it: `cargo run --release -p outcry-tests --bin faults`.
+//! The fault matrix in brief, on every change: the sink killed at its steps, ClickHouse killed, answers lost, a zombie, a
+//! mail server that misbehaves, a mailbox whose reader is killed, and a wrong way to write that must be seen. The whole of it: `cargo run --release -p outcry-tests --bin faults`.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ fn nothing_is_lost_or_doubled_under_faults_and_a_wrong_sink_is_seen() {
     // The services are built by whoever runs the tests, as for every other test of this crate.
     harness.args([
         "--only",
-        "F1,F2,F6,F7,commit-first",
+        "F1,F2,F6,F7,F14,mailbox,commit-first",
         "--rounds",
         "brief",
         "--at-once",
@@ -32,6 +32,6 @@ fn nothing_is_lost_or_doubled_under_faults_and_a_wrong_sink_is_seen() {
         assert!(row["acknowledged"].as_u64().unwrap() > 500, "hardly anything was sent: {row}");
         assert!(row["heal_seconds"].as_f64().unwrap() < 60.0, "{row}");
     }
-    assert_eq!(report["faults"].as_array().unwrap().len(), 4, "{report}");
+    assert_eq!(report["faults"].as_array().unwrap().len(), 6, "{report}");
     assert!(report["controls"][0]["lost"].as_u64().unwrap() > 0, "{report}");
 }

@@ -1,6 +1,6 @@
 //! Where a folder was left off: saved only after the broker has everything that it claims.
 
-use outcry_domain::Timestamp;
+use outcry_domain::{ContactId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -29,6 +29,8 @@ pub(crate) struct Checkpoint {
     pub open_windows: Vec<OpenWindow>,
     /// The folder was another one before; what it held then is here again.
     pub reread: Option<Reread>,
+    /// Of a backfill: what is above belongs to the connector that reads what comes in.
+    pub until: Option<u32>,
     /// The present listing, as far as `last_uid` did not pass it.
     #[serde(skip)]
     ahead: VecDeque<u32>,
@@ -66,6 +68,9 @@ impl Reread {
 pub(crate) struct Gap {
     pub uid: u32,
     pub reason: String,
+    /// What its header alone was handed on as. The whole mail, once it can be had, takes the place of that.
+    #[serde(default)]
+    pub known_as: Option<ContactId>,
 }
 
 /// A coverage record that will be told again when its gaps close.
@@ -126,9 +131,23 @@ impl Checkpoint {
     /// The mail cannot be had now; later sweeps ask again.
     pub fn note_gap(&mut self, uid: u32, reason: &str) {
         if self.gaps.len() < MAX_GAPS && !self.is_gap(uid) {
-            self.gaps.push(Gap { uid, reason: reason.to_owned() });
+            self.gaps.push(Gap { uid, reason: reason.to_owned(), known_as: None });
         }
         self.settle(uid);
+    }
+
+    /// Only the header of that mail could be had, and was handed on as this contact: it is a gap all the same.
+    pub fn note_unread(&mut self, uid: u32, contact: Option<ContactId>) {
+        self.note_gap(uid, "only its header can be read");
+        if let Some(gap) = self.gaps.iter_mut().find(|gap| gap.uid == uid) {
+            gap.known_as = contact;
+            self.seen.remove(uid);
+        }
+    }
+
+    /// The contact as which the header of that gap was handed on.
+    pub fn known_as(&self, uid: u32) -> Option<ContactId> {
+        self.gaps.iter().find(|gap| gap.uid == uid)?.known_as
     }
 
     /// The mail is no longer in the folder: nothing is missing.
@@ -173,6 +192,21 @@ impl UidSet {
         }
     }
 
+    pub fn remove(&mut self, uid: u32) {
+        let position = self.0.partition_point(|(_, last)| *last < uid);
+        let Some((first, last)) = self.0.get(position).copied().filter(|(first, _)| *first <= uid) else {
+            return;
+        };
+        let mut rest = Vec::with_capacity(2);
+        if first < uid {
+            rest.push((first, uid - 1));
+        }
+        if uid < last {
+            rest.push((uid + 1, last));
+        }
+        self.0.splice(position..=position, rest);
+    }
+
     /// Nobody will ask about UIDs below this one.
     pub fn forget_below(&mut self, uid: u32) {
         self.0.retain(|(_, last)| *last >= uid);
@@ -191,7 +225,12 @@ mod tests {
             for uid in &uids {
                 set.insert(*uid);
             }
-            let expected: BTreeSet<u32> = uids.into_iter().collect();
+            let mut expected: BTreeSet<u32> = uids.iter().copied().collect();
+            for uid in uids.iter().step_by(3) {
+                set.remove(*uid);
+                set.remove(uid + 300);
+                expected.remove(uid);
+            }
             for uid in 1..300 {
                 prop_assert_eq!(set.contains(uid), expected.contains(&uid));
             }

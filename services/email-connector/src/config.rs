@@ -101,14 +101,27 @@ pub struct MailboxConfig {
     /// After this long without an answer the connection is given up.
     #[serde(default = "default_timeout_seconds")]
     pub timeout_seconds: u64,
+    /// Connections at once; with more folders than that, the last of them take turns on one connection and are polled.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: usize,
 }
 
 /// `oauth2 = { … }` of a mailbox: the refresh-token grant of RFC 6749, then SASL XOAUTH2.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OAuth2 {
-    /// Where access tokens are issued, such as `https://oauth2.googleapis.com/token`.
-    pub token_url: String,
+    /// Whose token endpoint it is; else give `token_url`.
+    #[serde(default)]
+    pub provider: Option<Issuer>,
+    /// Of a provider: another server in its place.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Of Microsoft: the directory; `organizations` when it is not given.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Where access tokens are issued, of any other provider.
+    #[serde(default)]
+    pub token_url: Option<String>,
     /// The application.
     pub client_id: String,
     /// Its secret; public applications have none.
@@ -116,9 +129,71 @@ pub struct OAuth2 {
     pub client_secret: Option<Secret>,
     /// The grant that a person gave once.
     pub refresh_token: Secret,
-    /// Scope, where the issuer asks for it.
+    /// Scope, where the issuer asks for it; that of Microsoft is known.
     #[serde(default)]
     pub scope: Option<String>,
+    /// A file of ours for the refresh token that the issuer gives in place of the one above: Microsoft's first one ends after
+    /// 90 days. Without it the new one is known until we stop.
+    #[serde(default)]
+    pub renewed_token_path: Option<PathBuf>,
+}
+
+/// Issuers of access tokens whose endpoint is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Issuer {
+    /// Google Workspace and Gmail.
+    Google,
+    /// Microsoft 365 and Outlook.
+    Microsoft,
+}
+
+impl OAuth2 {
+    pub(crate) fn token_url(&self) -> String {
+        let base = |standard: &str| self.base_url.as_deref().unwrap_or(standard).trim_end_matches('/').to_owned();
+        match (self.provider, &self.token_url) {
+            (Some(Issuer::Google), _) => format!("{}/token", base("https://oauth2.googleapis.com")),
+            (Some(Issuer::Microsoft), _) => {
+                let tenant = self.tenant.as_deref().unwrap_or("organizations");
+                format!("{}/{tenant}/oauth2/v2.0/token", base("https://login.microsoftonline.com"))
+            }
+            (None, given) => given.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Microsoft issues tokens that no IMAP server takes when it is not told what for.
+    pub(crate) fn scope(&self) -> Option<String> {
+        let known = "https://outlook.office.com/IMAP.AccessAsUser.All offline_access";
+        self.scope.clone().or_else(|| (self.provider == Some(Issuer::Microsoft)).then(|| known.to_owned()))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        match (self.provider, &self.token_url) {
+            (Some(_), Some(_)) => problems.push("oauth2: give provider or token_url, not both".to_owned()),
+            (None, None) => problems.push("oauth2: give provider (google or microsoft) or token_url".to_owned()),
+            _ => {}
+        }
+        if self.base_url.is_some() && self.provider.is_none() {
+            problems.push("oauth2: base_url stands for a provider's server; give provider, or token_url alone".into());
+        }
+        if self.tenant.is_some() && self.provider != Some(Issuer::Microsoft) {
+            problems.push("oauth2: tenant is of provider = \"microsoft\" only".into());
+        }
+        let url = self.token_url();
+        match reqwest::Url::parse(&url) {
+            Err(error) if !url.is_empty() => problems.push(format!("oauth2: {url:?} is not an address ({error})")),
+            Ok(url) if url.scheme() != "https" && !is_this_machine(&url) => {
+                problems.push(format!("oauth2: {url} is not https, and the grant would be told in clear"));
+            }
+            _ => {}
+        }
+        problems
+    }
+}
+
+fn is_this_machine(url: &reqwest::Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
 fn inbox() -> Vec<String> {
@@ -139,6 +214,10 @@ fn default_max_message_bytes() -> u32 {
 
 fn default_sweep_interval_seconds() -> u64 {
     3600
+}
+
+fn default_max_connections() -> usize {
+    8
 }
 
 fn default_timeout_seconds() -> u64 {
@@ -210,6 +289,7 @@ impl MailboxConfig {
             (None, None) => problems.push("give password, password_file or oauth2".into()),
             _ => {}
         }
+        problems.extend(self.oauth2.iter().flat_map(OAuth2::problems));
         if self.folders.is_empty() && self.sent_folders.is_empty() {
             problems.push("neither folders nor sent_folders names a folder".into());
         }
@@ -236,6 +316,7 @@ impl MailboxConfig {
             ("sweep_interval_seconds", self.sweep_interval_seconds),
             ("timeout_seconds", self.timeout_seconds),
             ("max_message_bytes", u64::from(self.max_message_bytes)),
+            ("max_connections", self.max_connections as u64),
         ] {
             if value == 0 {
                 problems.push(format!("{setting} is 0: give at least 1"));
@@ -287,5 +368,27 @@ mod tests {
             "timeout_seconds is 0",
         ];
         assert!(expected.iter().all(|part| problems.iter().any(|problem| problem.contains(part))), "{problems:?}");
+    }
+
+    #[test]
+    fn the_endpoints_of_google_and_microsoft_are_known_and_can_be_replaced() {
+        let oauth2 = |settings: &str| {
+            let text = format!("oauth2 = {{ {settings}, client_id = \"c\", refresh_token = \"r\" }}");
+            let config = config(&MAILBOX.replace("password = \"s3cret\"", &text));
+            (config.email.mailboxes[0].oauth2.clone().unwrap(), config.validate())
+        };
+        let (google, valid) = oauth2("provider = \"google\"");
+        assert_eq!((google.token_url().as_str(), google.scope()), ("https://oauth2.googleapis.com/token", None));
+        valid.unwrap();
+        let (microsoft, _) = oauth2("provider = \"microsoft\", tenant = \"acme.example\"");
+        assert_eq!(microsoft.token_url(), "https://login.microsoftonline.com/acme.example/oauth2/v2.0/token");
+        assert!(microsoft.scope().unwrap().contains("offline_access"));
+        let (replaced, valid) = oauth2("provider = \"microsoft\", base_url = \"http://127.0.0.1:1/\"");
+        assert_eq!(replaced.token_url(), "http://127.0.0.1:1/organizations/oauth2/v2.0/token");
+        valid.unwrap();
+        let (_, clear) = oauth2("token_url = \"http://login.example/token\"");
+        assert!(clear.unwrap_err()[0].contains("in clear"));
+        let (_, neither) = oauth2("scope = \"x\"");
+        assert!(neither.unwrap_err()[0].contains("provider"));
     }
 }

@@ -1,10 +1,12 @@
 //! From a name to a session that is logged in: plain, STARTTLS or TLS from the first byte.
 
 use crate::{
-    authenticate::{TokenCache, XOAuth2},
+    authenticate::XOAuth2,
     config::{MailboxConfig, Tls},
     error::ImapError,
+    folder::Mailbox,
     imap::Connection,
+    metered::{Allowance, Metered},
 };
 use async_imap::{
     Client,
@@ -26,40 +28,43 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Debug {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Debug> Transport for T {}
 
 /// Connects, protects, logs in.
-pub(crate) async fn connect(
-    mailbox: &MailboxConfig,
-    tls: &Arc<ClientConfig>,
-    tokens: &TokenCache,
-) -> Result<Connection, ImapError> {
-    let within = mailbox.timeout();
+pub(crate) async fn connect(mailbox: &Mailbox) -> Result<Connection, ImapError> {
+    let within = mailbox.config.timeout();
     let late = |_| ImapError::Timeout { command: "connecting and logging in", after: within };
-    timeout(within, open(mailbox, tls, tokens)).await.map_err(late)?
+    timeout(within, open(mailbox)).await.map_err(late)?
 }
 
-async fn open(mailbox: &MailboxConfig, tls: &Arc<ClientConfig>, tokens: &TokenCache) -> Result<Connection, ImapError> {
+/// What may come before we ask for mail.
+const ALLOWED_AT_FIRST: u64 = 1024 * 1024;
+
+async fn open(account: &Mailbox) -> Result<Connection, ImapError> {
+    let (mailbox, tls, tokens) = (&account.config, &account.tls, &account.tokens);
+    let allowance = Allowance::of(ALLOWED_AT_FIRST);
+    let metered =
+        |stream: Box<dyn Transport>| -> Box<dyn Transport> { Box::new(Metered::new(stream, allowance.clone())) };
     let server = format!("{}:{}", mailbox.host, mailbox.port());
     let tcp = TcpStream::connect((mailbox.host.as_str(), mailbox.port()))
         .await
         .map_err(|source| ImapError::Connect { server: server.clone(), source })?;
     let _ = tcp.set_nodelay(true);
     let client = match mailbox.tls {
-        Tls::None => greeted(Box::new(tcp) as Box<dyn Transport>, &server).await?,
-        Tls::Implicit => greeted(protect(tcp, mailbox, tls, &server).await?, &server).await?,
+        Tls::None => greeted(metered(Box::new(tcp)), &server).await?,
+        Tls::Implicit => greeted(metered(protect(tcp, mailbox, tls, &server).await?), &server).await?,
         Tls::Starttls => {
-            let mut clear = greeted(tcp, &server).await?;
+            let mut clear = greeted(Metered::new(tcp, allowance.clone()), &server).await?;
             let refused = |error: async_imap::error::Error| ImapError::NoStarttls {
                 server: server.clone(),
                 problem: plainly(&error),
             };
             clear.run_command_and_check_ok("STARTTLS", None).await.map_err(refused)?;
             // What the server sent after its OK came in clear, perhaps from someone else: it is dropped with the buffer.
-            let protected = protect(clear.into_inner(), mailbox, tls, &server).await?;
-            Client::new(protected)
+            let protected = protect(clear.into_inner().into_inner(), mailbox, tls, &server).await?;
+            Client::new(metered(protected))
         }
     };
     let session = match (&mailbox.oauth2, &mailbox.password) {
         (Some(oauth2), _) => {
-            let token = tokens.get(mailbox, oauth2).await?;
+            let token = tokens.get(account, oauth2).await?;
             let outcome = client.authenticate("XOAUTH2", XOAuth2::new(&mailbox.username, &token)).await;
             if outcome.is_err() {
                 tokens.forget().await;
@@ -72,7 +77,7 @@ async fn open(mailbox: &MailboxConfig, tls: &Arc<ClientConfig>, tokens: &TokenCa
         }
     };
     let session = session.map_err(|(error, _)| ImapError::Login { server, problem: plainly(&error) })?;
-    Connection::new(session, mailbox.timeout()).await
+    Connection::new(session, allowance, mailbox.timeout()).await
 }
 
 async fn protect(

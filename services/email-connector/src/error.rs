@@ -47,6 +47,20 @@ pub enum ImapError {
         /// What it answered.
         problem: String,
     },
+    /// A folder cannot be opened.
+    #[error("opening folder {folder:?}: the server answered {answer}. Is the name right, and may this user read it?")]
+    Folder {
+        /// As it is configured.
+        folder: String,
+        /// NO or BAD, with the server's words.
+        answer: String,
+    },
+    /// The server sends more than was asked for.
+    #[error("{command}: the server sends more than it said; the connection was given up before memory was")]
+    Overflow {
+        /// The command, without its arguments.
+        command: &'static str,
+    },
     /// A command was answered with NO or BAD.
     #[error("{command}: the server answered {answer}")]
     Refused {
@@ -85,6 +99,8 @@ impl ImapError {
             Self::NoStarttls { .. } => "no_starttls",
             Self::Login { .. } => "login",
             Self::Token { .. } => "token",
+            Self::Folder { .. } => "folder",
+            Self::Overflow { .. } => "overflow",
             Self::Refused { .. } => "refused",
             Self::Lost { .. } => "lost",
             Self::Timeout { .. } => "timeout",
@@ -99,6 +115,9 @@ impl ImapError {
 
     /// `true` when only a person can help.
     pub fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Login { .. } | Self::Token { .. } | Self::NoStarttls { .. } | Self::Tls { .. })
+        matches!(
+            self,
+            Self::Login { .. } | Self::Token { .. } | Self::NoStarttls { .. } | Self::Tls { .. } | Self::Folder { .. }
+        )
     }
 }

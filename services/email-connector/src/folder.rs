@@ -6,6 +6,8 @@
 
 mod pass;
 
+pub(crate) use pass::Past;
+
 use crate::{
     authenticate::TokenCache,
     checkpoint::Checkpoint,
@@ -23,13 +25,17 @@ use outcry_kafka::Checkpoints;
 use outcry_runtime::{Backoff, Component, Context};
 use rustls::ClientConfig;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// IDLE is renewed after this long: servers may log us off at 29 minutes, and NATs forget sooner.
 const IDLE_AT_MOST: Duration = Duration::from_secs(5 * 60);
+
+/// Connections of a backfill that may break in a row without getting any further.
+const MAX_FAILURES: u32 = 8;
 
 /// How long a read may go on after we were told to stop.
 const STOP_BUDGET: Duration = Duration::from_secs(10);
@@ -40,8 +46,8 @@ pub(crate) struct Mailbox {
     pub source: String,
     pub brand: Brand,
     pub key: CustomerKey,
-    tls: Arc<ClientConfig>,
-    tokens: TokenCache,
+    pub tls: Arc<ClientConfig>,
+    pub tokens: TokenCache,
 }
 
 impl Mailbox {
@@ -60,6 +66,8 @@ impl Mailbox {
 pub(crate) struct Folder {
     mailbox: Arc<Mailbox>,
     name: String,
+    /// Of the checkpoint.
+    key: String,
     checkpoints: Arc<Checkpoints>,
     producer: Producer,
     context: Context,
@@ -67,10 +75,18 @@ pub(crate) struct Folder {
     checkpoint: Option<Checkpoint>,
     saved_at: Option<Instant>,
     swept_at: Option<Instant>,
+    /// When gaps were asked for once more: not at each connection, for one of them may break it.
+    gaps_tried_at: Option<Instant>,
+    /// Where to wait for a turn, if folders share a connection.
+    turns: Option<Arc<Semaphore>>,
+    /// This is a backfill.
+    past: Option<Past>,
     /// Up to this UID mails are asked for one by one: a connection broke among them.
     careful_until: u32,
     /// Failures of single mails.
     tries: HashMap<u32, u32>,
+    /// Mails that are larger than the server said.
+    larger: HashSet<u32>,
     /// What the next coverage record should say.
     note: Option<String>,
 }
@@ -86,6 +102,7 @@ impl Folder {
         let health = context.health.component(&format!("{}/{name}", mailbox.source));
         Self {
             mailbox,
+            key: name.clone(),
             name,
             checkpoints,
             producer,
@@ -94,10 +111,24 @@ impl Folder {
             checkpoint: None,
             saved_at: None,
             swept_at: None,
+            gaps_tried_at: None,
+            turns: None,
+            past: None,
             careful_until: 0,
             tries: HashMap::new(),
+            larger: HashSet::new(),
             note: None,
         }
+    }
+
+    /// Keeps its place under another key than the folder's name.
+    pub fn kept_under(self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self }
+    }
+
+    /// Takes turns with others on one connection, and is polled.
+    pub fn in_turns(self, turns: Arc<Semaphore>) -> Self {
+        Self { turns: Some(turns), ..self }
     }
 
     /// Reads until `shutdown`; connections come and go.
@@ -106,6 +137,7 @@ impl Folder {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
         while !shutdown.is_cancelled() {
             let begun = Instant::now();
+            let reached = self.checkpoint.as_ref().map(|place| (place.uidvalidity, place.last_uid));
             let overdue = {
                 let shutdown = shutdown.clone();
                 async move {
@@ -117,8 +149,17 @@ impl Folder {
                 outcome = self.session() => outcome,
                 () = overdue => return,
             };
-            let Err(error) = outcome else { continue };
-            if begun.elapsed() > Duration::from_secs(120) {
+            let Err(error) = outcome else {
+                if self.turns.is_some() {
+                    tokio::select! {
+                        () = tokio::time::sleep(self.mailbox.config.poll_interval()) => {}
+                        () = shutdown.cancelled() => {}
+                    }
+                }
+                continue;
+            };
+            let reached_now = self.checkpoint.as_ref().map(|place| (place.uidvalidity, place.last_uid));
+            if begun.elapsed() > Duration::from_secs(120) || reached_now != reached {
                 backoff.reset();
             }
             self.tell_failure(&error);
@@ -144,24 +185,40 @@ impl Folder {
         }
     }
 
-    /// One connection, until it fails or we are told to stop.
+    /// One connection, until it fails or we are told to stop; one look, if others wait for it.
     async fn session(&mut self) -> Result<(), ImapError> {
-        let mut connection = connect::connect(&self.mailbox.config, &self.mailbox.tls, &self.mailbox.tokens).await?;
+        let turns = self.turns.clone();
+        let _turn = match &turns {
+            Some(turns) => tokio::select! {
+                turn = turns.acquire() => turn.ok(),
+                () = self.context.shutdown.cancelled() => return Ok(()),
+            },
+            None => {
+                self.swept_at = None;
+                None
+            }
+        };
+        let mut connection = connect::connect(&self.mailbox).await?;
         self.open(&mut connection).await?;
-        self.swept_at = None;
         loop {
             connection.forget_announcements();
-            self.pass(&mut connection).await?;
+            let mut found = self.pass(&mut connection).await?;
             if self.context.shutdown.is_cancelled() {
                 break;
             }
-            if self.swept_at.is_none_or(|at| at.elapsed().as_secs() >= self.mailbox.config.sweep_interval_seconds) {
+            let interval = Duration::from_secs(self.mailbox.config.sweep_interval_seconds);
+            if self.swept_at.is_none_or(|at| at.elapsed() >= interval) {
                 self.sweep(&mut connection).await?;
                 self.swept_at = Some(Instant::now());
+                found = true;
             }
             self.health.ready();
-            if connection.announced() {
+            // Straight before IDLE stands a look that found nothing: not every server announces in IDLE what came before.
+            if found || connection.announced() {
                 continue;
+            }
+            if turns.is_some() {
+                break;
             }
             if self.wait(&mut connection).await? == Waited::Interrupted {
                 break;
@@ -171,11 +228,48 @@ impl Folder {
         Ok(())
     }
 
+    /// Reads the past of the folder to its end, and gives how many mails could not be had.
+    pub async fn read_past(mut self, past: Past) -> Result<usize, ImapError> {
+        self.past = Some(past);
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+        let (mut failures, mut reached) = (0, 0);
+        loop {
+            match self.past_session().await {
+                Ok(()) => return Ok(self.checkpoint.as_ref().map_or(0, |place| place.gaps.len())),
+                Err(error) if error.needs_a_person() => return Err(error),
+                Err(error) => {
+                    let now = self.checkpoint.as_ref().map_or(0, |place| place.last_uid);
+                    failures = if now > reached { 1 } else { failures + 1 };
+                    reached = now;
+                    if failures >= MAX_FAILURES {
+                        return Err(error);
+                    }
+                    tracing::warn!(folder = self.name, %error, "connection given up; connecting again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                () = self.context.shutdown.cancelled() => return Ok(0),
+            }
+        }
+    }
+
+    async fn past_session(&mut self) -> Result<(), ImapError> {
+        let mut connection = connect::connect(&self.mailbox).await?;
+        self.open(&mut connection).await?;
+        self.pass(&mut connection).await?;
+        connection.logout().await;
+        Ok(())
+    }
+
     /// Opens the folder, and decides whether the checkpoint is of this folder as it is now.
     async fn open(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
         let selected = connection.examine(&self.name).await?;
-        let saved = self.checkpoint.take().or_else(|| self.checkpoints.get::<Checkpoint>(&self.name));
-        let checkpoint = match (selected.uidvalidity, saved) {
+        let saved = self.checkpoint.take().or_else(|| self.checkpoints.get::<Checkpoint>(&self.key));
+        // A backfill that came to its end leaves a place that is of no folder.
+        let saved = saved.filter(|saved| self.past.is_none() || saved.uidvalidity != 0);
+        let before = saved.as_ref().map(|saved| saved.uidvalidity);
+        let mut checkpoint = match (selected.uidvalidity, saved) {
             (Some(uidvalidity), Some(saved)) if saved.uidvalidity == uidvalidity => saved,
             (Some(uidvalidity), Some(saved)) => {
                 self.note = Some(format!(
@@ -195,6 +289,15 @@ impl Folder {
                 Checkpoint::fresh(0)
             }
         };
+        if before.is_some_and(|before| before != checkpoint.uidvalidity) {
+            self.swept_at = None;
+            self.tries.clear();
+            self.larger.clear();
+            self.careful_until = 0;
+        }
+        if let Some(past) = &self.past {
+            past.bound(&mut checkpoint, &self.name);
+        }
         self.checkpoint = Some(checkpoint);
         Ok(())
     }
@@ -222,7 +325,7 @@ impl Folder {
             return Ok(());
         };
         if now || self.saved_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
-            self.checkpoints.save(&self.name, checkpoint).await?;
+            self.checkpoints.save(&self.key, checkpoint).await?;
             self.saved_at = Some(Instant::now());
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! tagged NO. So every command here reads until its own tagged answer and takes nothing but OK. After any error but a
 //! refusal the connection must be dropped: unread answers may still be on the wire.
 
-use crate::{connect::Transport, error::ImapError};
+use crate::{connect::Transport, error::ImapError, metered::Allowance};
 use async_imap::{
     Session,
     extensions::idle::Handle,
@@ -29,6 +29,12 @@ impl<T, E> Outcome for Result<T, E> {
 
 /// The slowest line that is waited for, in bytes a second.
 const SLOWEST: u64 = 32 * 1024;
+
+/// What a short answer may be long: the server may add news of its own to any.
+const SHORT_ANSWER: u64 = 1024 * 1024;
+
+/// UIDs of some millions of mails.
+const LONG_ANSWER: u64 = 32 * 1024 * 1024;
 
 /// A folder as EXAMINE shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +84,7 @@ pub(crate) enum Waited {
 /// A session that is logged in.
 pub(crate) struct Connection {
     session: Session<Box<dyn Transport>>,
+    allowance: Allowance,
     within: Duration,
     idle: bool,
     exists: u32,
@@ -85,11 +92,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub async fn new(session: Session<Box<dyn Transport>>, within: Duration) -> Result<Self, ImapError> {
-        let mut connection = Self { session, within, idle: false, exists: 0, announced: false };
+    pub async fn new(
+        session: Session<Box<dyn Transport>>,
+        allowance: Allowance,
+        within: Duration,
+    ) -> Result<Self, ImapError> {
+        let mut connection = Self { session, allowance, within, idle: false, exists: 0, announced: false };
         let mut idle = false;
         connection
-            .command("CAPABILITY", "CAPABILITY".into(), within, |response| {
+            .command("CAPABILITY", "CAPABILITY".into(), SHORT_ANSWER, within, |response| {
                 if let Response::Capabilities(capabilities) = response.parsed() {
                     idle |= capabilities.iter().any(|capability| {
                         matches!(capability, async_imap::imap_proto::Capability::Atom(name) if name.eq_ignore_ascii_case("IDLE"))
@@ -133,14 +144,16 @@ impl Connection {
         }
     }
 
-    /// Sends one command and reads to its tagged answer, which must be OK.
+    /// Sends one command and reads to its tagged answer, which must be OK; no more than `bytes`, no longer than `within`.
     async fn command(
         &mut self,
         name: &'static str,
         text: String,
+        bytes: u64,
         within: Duration,
         mut on_response: impl FnMut(ResponseData),
     ) -> Result<(), ImapError> {
+        self.allowance.set(bytes);
         let deadline = Instant::now() + within;
         let late = |_| ImapError::Timeout { command: name, after: within };
         let tag = timeout_at(deadline, self.session.run_command(&text)).await.map_err(late)?;
@@ -178,6 +191,7 @@ impl Connection {
         match self.session.read_response().await {
             Ok(Some(response)) => Ok(response),
             Ok(None) => Err(ImapError::Lost { command, problem: "the connection ended".into() }),
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => Err(ImapError::Overflow { command }),
             // The library's own text would quote what it was reading, and that is mail.
             Err(error) if error.kind() == std::io::ErrorKind::Other => {
                 Err(ImapError::Lost { command, problem: "the answer cannot be read".into() })
@@ -189,21 +203,24 @@ impl Connection {
     /// Opens a folder without the right to change it.
     pub async fn examine(&mut self, folder: &str) -> Result<Selected, ImapError> {
         let mut selected = Selected::default();
-        self.command("EXAMINE", format!("EXAMINE {}", quoted(folder)), self.within, |response| {
-            if let Response::Data { outcome, .. } = response.parsed()
-                && let Some(ResponseCode::UidValidity(value)) = outcome.code
-            {
-                selected.uidvalidity = Some(value);
-            }
-        })
-        .await?;
-        Ok(selected)
+        let opened =
+            self.command("EXAMINE", format!("EXAMINE {}", quoted(folder)), SHORT_ANSWER, self.within, |response| {
+                if let Response::Data { outcome, .. } = response.parsed()
+                    && let Some(ResponseCode::UidValidity(value)) = outcome.code
+                {
+                    selected.uidvalidity = Some(value);
+                }
+            });
+        match opened.await {
+            Err(ImapError::Refused { answer, .. }) => Err(ImapError::Folder { folder: folder.to_owned(), answer }),
+            opened => opened.map(|()| selected),
+        }
     }
 
     /// UIDs that match, ascending.
     pub async fn search(&mut self, criteria: &str) -> Result<Vec<u32>, ImapError> {
         let mut uids = Vec::new();
-        self.command("UID SEARCH", format!("UID SEARCH {criteria}"), self.within * 2, |response| {
+        self.command("UID SEARCH", format!("UID SEARCH {criteria}"), LONG_ANSWER, self.within * 2, |response| {
             if let Response::MailboxData(MailboxDatum::Search(found)) = response.parsed() {
                 uids.extend_from_slice(found);
             }
@@ -218,7 +235,7 @@ impl Connection {
     pub async fn describe(&mut self, uids: &[u32]) -> Result<Vec<Listed>, ImapError> {
         let mut listed = Vec::with_capacity(uids.len());
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
-        self.command("UID FETCH of sizes", command, self.within * 2, |response| {
+        self.command("UID FETCH of sizes", command, LONG_ANSWER, self.within * 2, |response| {
             if let Response::Fetch(_, attributes) = response.parsed() {
                 listed.extend(listed_in(attributes));
             }
@@ -254,7 +271,9 @@ impl Connection {
     async fn fetch(&mut self, name: &'static str, command: String, bytes: u64) -> Result<Vec<Fetched>, ImapError> {
         let within = self.within + Duration::from_secs(bytes / SLOWEST);
         let mut fetched = Vec::new();
-        self.command(name, command, within, |response| {
+        // Servers count bytes a little differently, and may send news in between.
+        let allowed = bytes + bytes / 4 + SHORT_ANSWER;
+        self.command(name, command, allowed, within, |response| {
             let uid = match response.parsed() {
                 Response::Fetch(_, attributes) => attributes.iter().find_map(|attribute| match attribute {
                     AttributeValue::Uid(uid) => Some(*uid),
@@ -276,7 +295,7 @@ impl Connection {
 
     /// Lets the server speak, so that `exists` is of now.
     pub async fn noop(&mut self) -> Result<(), ImapError> {
-        self.command("NOOP", "NOOP".into(), self.within, |_| {}).await
+        self.command("NOOP", "NOOP".into(), SHORT_ANSWER, self.within, |_| {}).await
     }
 
     /// Waits with IDLE until mail is announced, at most `most`. News that came with an earlier answer ends the wait at once.
@@ -288,6 +307,7 @@ impl Connection {
             command: NAME,
             problem: crate::connect::plainly(&error),
         };
+        self.allowance.set(SHORT_ANSWER);
         let tag = timeout(within, self.session.run_command(NAME)).await.map_err(late)?.map_err(lost)?;
         let mut granted = false;
         let mut deadline = Instant::now() + within;

@@ -9,7 +9,7 @@ use crate::{
     parse::{FolderKind, ParseContext, parse_mail},
 };
 use futures::future::try_join_all;
-use outcry_domain::{DeadLetter, Item, Timestamp};
+use outcry_domain::{ContactId, DeadLetter, Item, Timestamp};
 use outcry_kafka::{PublishError, Publisher, Topic};
 use outcry_runtime::Context;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(crate) struct Producer {
     folder: String,
     kind: FolderKind,
     context: Context,
+    /// Everything is read as the past that it is.
+    past: bool,
 }
 
 /// A mail with what the server said of it.
@@ -33,6 +35,8 @@ pub(crate) struct Arrived {
     pub fetched: Fetched,
     /// The bytes are only its beginning, for this reason.
     pub cut: Option<&'static str>,
+    /// Its header alone was handed on before, as this contact.
+    pub known_as: Option<ContactId>,
 }
 
 impl Producer {
@@ -43,7 +47,12 @@ impl Producer {
         kind: FolderKind,
         context: Context,
     ) -> Self {
-        Self { publisher, mailbox, folder, kind, context }
+        Self { publisher, mailbox, folder, kind, context, past: false }
+    }
+
+    /// For a backfill: no acknowledgement and no alert comes of what is handed on.
+    pub fn of_the_past(self) -> Self {
+        Self { past: true, ..self }
     }
 
     pub fn publisher(&self) -> &Publisher {
@@ -54,13 +63,13 @@ impl Producer {
         self.context.clock.now()
     }
 
-    /// Parses and publishes; returns when the broker has all of them, in whatever order.
+    /// Parses and publishes; returns the contacts when the broker has all of them.
     pub async fn produce(
         &self,
         uidvalidity: u32,
         reread: Option<Reread>,
         arrived: Vec<Arrived>,
-    ) -> Result<(), PublishError> {
+    ) -> Result<Vec<ContactId>, PublishError> {
         let (producer, now) = (self.clone(), self.now());
         let parse = move || -> Vec<(Item, Option<&'static str>)> {
             arrived.iter().map(|mail| (producer.item(uidvalidity, reread, mail, now), mail.cut)).collect()
@@ -69,8 +78,9 @@ impl Producer {
         let items = tokio::task::spawn_blocking(parse)
             .await
             .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let contacts = items.iter().map(|(item, _)| item.contact_id).collect();
         try_join_all(items.into_iter().map(|(item, cut)| self.publish(item, cut))).await?;
-        Ok(())
+        Ok(contacts)
     }
 
     fn item(&self, uidvalidity: u32, reread: Option<Reread>, mail: &Arrived, now: Timestamp) -> Item {
@@ -83,15 +93,20 @@ impl Producer {
             internal_date: mail.listed.internal_date,
             now,
             key: &self.mailbox.key,
-            backfill: reread.is_some(),
+            backfill: self.past || reread.is_some(),
             connector: CONNECTOR,
-            whole_size: mail.cut.map(|_| u64::from(mail.listed.size)),
+            whole_size: None,
         };
         let raw = mail.fetched.bytes().unwrap_or_default();
-        let item = parse_mail(raw, &context);
-        if reread.is_some_and(|reread| reread.is_news(item.occurred_at, item.received_at)) {
+        // RFC822.SIZE may be less than what came.
+        context.whole_size = mail.cut.map(|_| u64::from(mail.listed.size).max(raw.len() as u64));
+        let mut item = parse_mail(raw, &context);
+        if !self.past && reread.is_some_and(|reread| reread.is_news(item.occurred_at, item.received_at)) {
             context.backfill = false;
-            return parse_mail(raw, &context);
+            item = parse_mail(raw, &context);
+        }
+        if let Some(contact) = mail.known_as {
+            (item.contact_id, item.revision) = (contact, 1);
         }
         item
     }

@@ -4,10 +4,12 @@
 mod support;
 
 use outcry_domain::{Coverage, Direction, Item};
+use outcry_email_connector::Backfilled;
 use outcry_kafka::Topic;
 use outcry_sandbox::{Delivery, Dovecot, shared_stack};
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use support::{Connector, message};
@@ -242,4 +244,94 @@ async fn mail_that_another_reader_read_moved_or_deleted_is_no_reason_to_stop() {
     let after: Vec<Item> = connector.read_until(Topic::ItemsRaw, |items| items.len() >= 6).await;
     run.stop().await;
     assert_eq!((items.len(), after.len()), (5, 6), "read mail is read, expunged mail is no withdrawal");
+}
+
+/// Runs a backfill since 2024; `stop` decides when it is interrupted, by mails done.
+async fn backfill(connector: &Connector, stop: impl Fn(u64) -> bool + Send + Sync + 'static) -> Backfilled {
+    let context = outcry_runtime::Context::for_tests();
+    let shutdown = context.shutdown.clone();
+    let report = move |_: &str, done: u64, _: u64| {
+        if stop(done) {
+            shutdown.cancel();
+        }
+    };
+    let since = "2024-01-01".parse().unwrap();
+    outcry_email_connector::backfill(&connector.config, "support", since, &context, Arc::new(report)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_keeps_dates_and_leaves_new_mail_to_the_connector() {
+    let dovecot = shared_stack().await.dovecot().unwrap();
+    let received = ["2023-12-31T12:00:00Z", "2024-01-01T12:00:00Z", "2025-06-01T12:00:00Z", "2026-02-01T12:00:00Z"];
+    for (number, date) in received.iter().enumerate() {
+        dovecot.append("past", "INBOX", &message(number), Some(date.parse().unwrap())).await.unwrap();
+    }
+    let connector = Connector::new(&plain(dovecot, "past", "since = \"2026-01-01\"")).await;
+    let run = connector.start();
+    connector.read_until::<Item>(Topic::ItemsRaw, |items| !items.is_empty()).await;
+    connector.wait_for_health("").await;
+    run.stop().await;
+    dovecot.append("past", "INBOX", &message(9), None).await.unwrap();
+    let read = backfill(&connector, |_| false).await;
+    assert_eq!(read, Backfilled { mails: 3, missing: 0, complete: true });
+    let items: Vec<Item> = connector.read_until(Topic::ItemsRaw, |items| items.len() >= 4).await;
+    assert_eq!(items.len(), 4, "one by the connector, three by the backfill, and the new one by neither");
+    let past: Vec<&Item> = items.iter().filter(|item| item.origin.backfill).collect();
+    assert_eq!(past.len(), 3, "it would be acknowledged");
+    let dates: HashSet<_> = past.iter().map(|item| item.received_at).collect();
+    assert_eq!(dates, received[1..].iter().map(|date| date.parse().unwrap()).collect());
+    let window = |record: &&Coverage| record.window_start == "2024-01-01T00:00:00Z".parse().unwrap();
+    let coverage: Vec<Coverage> =
+        connector.read_until(Topic::SourceCoverage, |records| records.iter().any(|record| window(&record))).await;
+    let told = coverage.iter().find(window).expect("coverage says what was read");
+    assert_eq!((told.listed, told.produced, told.missing), (3, 3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_backfill_goes_on_where_it_was_left_off() {
+    let dovecot = shared_stack().await.dovecot().unwrap();
+    dovecot.deliver("resumed", "INBOX", deliveries(0..900)).unwrap();
+    let connector = Connector::new(&plain(dovecot, "resumed", "")).await;
+    let first = backfill(&connector, |done| done >= 250).await;
+    assert!(!first.complete && first.mails >= 250 && first.mails < 900, "{first:?}");
+    let second = backfill(&connector, |_| false).await;
+    assert!(second.complete && second.mails == 900 - first.mails, "{first:?} {second:?}");
+    let items: Vec<Item> = connector.read_until(Topic::ItemsRaw, |items| items.len() >= 900).await;
+    assert_eq!((items.len(), distinct(&items)), (900, 900));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_is_moved_in_with_an_old_date_is_read() {
+    let dovecot = shared_stack().await.dovecot().unwrap();
+    dovecot.append("moved", "INBOX", &message(1), None).await.unwrap();
+    dovecot.append("moved", "Junk", &message(2), Some("2025-01-01T12:00:00Z".parse().unwrap())).await.unwrap();
+    let connector = Connector::new(&plain(dovecot, "moved", "since = \"2026-01-01\"")).await;
+    let run = connector.start();
+    connector.read_until::<Item>(Topic::ItemsRaw, |items| !items.is_empty()).await;
+    connector.wait_for_health("").await;
+    let mut session = dovecot.login("moved").await.unwrap();
+    session.select("Junk").await.unwrap();
+    session.uid_mv("1:*", "INBOX").await.unwrap();
+    let items: Vec<Item> = connector.read_until(Topic::ItemsRaw, |items| items.len() >= 2).await;
+    run.stop().await;
+    assert!(items.iter().any(|item| item.text.contains("number 2.")), "a date window would pass over it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_to_two_of_our_mailboxes_is_one_contact() {
+    let dovecot = shared_stack().await.dovecot().unwrap();
+    for user in ["both-support", "both-sales"] {
+        dovecot.append(user, "INBOX", &message(1), None).await.unwrap();
+    }
+    let second = plain(dovecot, "both-sales", "");
+    let two = format!(
+        "{}[[email.mailboxes]]\nname = \"sales\"\nbrand = \"acme\"\n{second}",
+        plain(dovecot, "both-support", "")
+    );
+    let connector = Connector::new(&two).await;
+    let run = connector.start();
+    let items: Vec<Item> = connector.read_until(Topic::ItemsRaw, |items| items.len() >= 2).await;
+    run.stop().await;
+    assert_eq!(items.iter().map(|item| item.contact_id).collect::<HashSet<_>>().len(), 1);
+    assert_eq!(items.iter().map(|item| item.source.clone()).collect::<HashSet<_>>().len(), 2);
 }

@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use crate::{
-    check, classify, dead_letters, demo, evaluate, migrate, parse_email, query, reclassify, reread, train, up,
+    backfill, check, classify, dead_letters, demo, evaluate, migrate, parse_email, query, reclassify, reread, train, up,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outcry_runtime::LogFormat;
@@ -92,7 +92,7 @@ pub enum Command {
     /// Classifies history again.
     Reclassify(reclassify::ReclassifyArguments),
     /// Reads the past of a source.
-    Backfill(NotBuilt),
+    Backfill(backfill::BackfillArguments),
     /// Erases a customer.
     Erase(NotBuilt),
     /// Exports what is known of a customer.
@@ -212,7 +212,7 @@ pub async fn carry_out(command: Command) -> anyhow::Result<()> {
         Command::DeadLetters(arguments) => dead_letters::run(&arguments).await,
         Command::Reclassify(arguments) => reclassify::run(&arguments).await,
         Command::Reread(arguments) => reread::run(&arguments).await,
-        Command::Backfill(_) => not_built("backfill"),
+        Command::Backfill(arguments) => backfill::run(&arguments).await,
         Command::Erase(_) => not_built("erase"),
         Command::Export(_) => not_built("export"),
         // `main` hosts it before anything else starts.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. JSON output is one document on standard output; everything else goes to
 //! standard error.
 
+mod backfill;
 mod check;
 mod classify;
 mod cli;

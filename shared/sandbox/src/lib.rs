@@ -1,5 +1,5 @@
-//! The local stack: real Kafka, ClickHouse, Dovecot and an SMTP receiver on 127.0.0.1, a contract fake of Mastodon, and
-//! a TCP fault proxy. `outcry up` and `outcry demo` run on it, and so do the tests.
+//! The local stack: real Kafka, ClickHouse, Dovecot and an SMTP receiver on 127.0.0.1, a contract fake of Mastodon, a
+//! scripted IMAP server, and a TCP fault proxy. `outcry up` and `outcry demo` run on it, and so do the tests.
 //!
 //! It owns starting, steering (kill, freeze, restart) and ending those servers, and finding what
 //! `deploy/local/fetch` fetched. It refuses to know anything of complaints: no topic, no table, no item.
@@ -18,6 +18,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod retention;
+pub mod scripted_imap;
 pub mod smtp;
 pub mod stack;
 pub mod topic;
@@ -32,6 +33,7 @@ pub use mastodon::{MastodonOptions, MastodonServer, NewStatus};
 pub use ports::free_port;
 pub use proxy::{Fault, FaultProxy};
 pub use retention::delete_records;
+pub use scripted_imap::{ImapFault, Manners, ScriptedImap};
 pub use smtp::{ReceivedMail, SmtpOptions, SmtpServer};
 pub use stack::{Stack, StackAddresses, StackOptions, fresh_prefix, shared_stack};
 pub use topic::{PATIENCE, TopicRecord, read_topic_until, wait_until};

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, not in their helpers")]
 
+mod backfill;
 mod bad_input;
 mod bad_mail;
 mod dead_letters;

@@ -74,6 +74,11 @@ sent_folders = []
         Ok(self.stack.dovecot()?.append(&self.user, "INBOX", raw, None).await?)
     }
 
+    /// With an INTERNALDATE of the past.
+    pub async fn append_dated(&self, raw: &[u8], received: Timestamp) -> Result<()> {
+        Ok(self.stack.dovecot()?.append(&self.user, "INBOX", raw, Some(received)).await?)
+    }
+
     /// Written straight into the Maildir: an IMAP literal cannot carry every byte.
     pub fn deliver(&self, mails: Vec<Vec<u8>>) {
         let mails = mails.into_iter().map(|raw| outcry_sandbox::Delivery { raw, internal_date: None });

@@ -2,6 +2,7 @@
 
 use super::Folder;
 use crate::{
+    backfill::Report,
     checkpoint::{Checkpoint, OpenWindow},
     coverage::{self, Window},
     error::ImapError,
@@ -9,8 +10,13 @@ use crate::{
     metrics,
     produce::Arrived,
 };
-use jiff::{ToSpan, tz::TimeZone};
-use outcry_domain::Timestamp;
+use jiff::{ToSpan, civil::Date, tz::TimeZone};
+use outcry_domain::{ContactId, Timestamp};
+use outcry_kafka::Checkpoints;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// How many sizes are asked for at once.
 const DESCRIBED_AT_ONCE: usize = 1000;
@@ -25,31 +31,71 @@ const BEGINNING_BYTES: u32 = 256 * 1024;
 /// A mail that broke this many connections, or was refused as often, is passed over.
 const MAX_TRIES: u32 = 3;
 
+/// Why a mail has a header and no body here, or is missing.
+const UNREADABLE: &str = "unreadable";
+
 /// A sweep looks at this many UIDs below the highest, whatever their date.
 const SWEPT_UIDS: u32 = 1000;
 
 /// Windows with gaps that are remembered.
 const MAX_OPEN_WINDOWS: usize = 50;
 
+/// What a backfill reads.
+#[derive(Clone)]
+pub(crate) struct Past {
+    /// Received on this day or later.
+    pub since: Date,
+    /// The places of the connector that reads what comes in.
+    pub live: Arc<Checkpoints>,
+    /// Is told how many of how many mails of the folder are settled.
+    pub report: Arc<Report>,
+}
+
+impl Past {
+    /// What the connector did not reach yet is left to it.
+    pub(super) fn bound(&self, place: &mut Checkpoint, folder: &str) {
+        let live = self.live.get::<Checkpoint>(folder).filter(|live| live.uidvalidity == place.uidvalidity);
+        // With `since` it may have passed over everything that there is.
+        place.until = place.until.or(live.map(|live| live.last_uid).filter(|last| *last > 0));
+        if place.covered_until.is_unknown() {
+            place.covered_until = midnight(self.since);
+        }
+    }
+}
+
+fn since(date: Date) -> String {
+    format!("SINCE {}", date.strftime("%-d-%b-%Y"))
+}
+
 impl Folder {
     fn place(&mut self) -> &mut Checkpoint {
         self.checkpoint.get_or_insert_default()
     }
 
-    /// Reads everything above the highest UID that was handed on.
-    pub(super) async fn pass(&mut self, connection: &mut Connection) -> Result<(), ImapError> {
+    /// Reads everything above the highest UID that was handed on; `true` if there was anything.
+    pub(super) async fn pass(&mut self, connection: &mut Connection) -> Result<bool, ImapError> {
         let now = self.producer.now();
         let last = self.place().last_uid;
         let first_run = last == 0;
         let Some(next) = last.checked_add(1) else {
-            return Ok(());
+            return Ok(false);
         };
         let mut criteria = format!("UID {next}:*");
-        if first_run && let Some(Ok(date)) = self.mailbox.config.since_date() {
-            criteria.push_str(&format!(" SINCE {}", date.strftime("%-d-%b-%Y")));
+        if let Some(past) = &self.past {
+            // From the first on, so that coverage counts all of the window after an interruption too.
+            criteria = format!("UID 1:* {}", since(past.since));
+        } else if first_run && let Some(Ok(date)) = self.mailbox.config.since_date() {
+            criteria.push(' ');
+            criteria.push_str(&since(date));
+        }
+        let mut all = connection.search(&criteria).await?;
+        if let Some(until) = self.place().until {
+            all.retain(|uid| *uid <= until);
+        } else if self.past.is_some() {
+            self.place().until = Some(all.last().copied().unwrap_or(0));
         }
         // "n:*" always names the last mail, even below n (RFC 3501, 6.4.8).
-        let uids: Vec<u32> = connection.search(&criteria).await?.into_iter().filter(|uid| *uid >= next).collect();
+        let uids: Vec<u32> = all.iter().copied().filter(|uid| *uid >= next).collect();
         if let Some(reread) = &mut self.place().reread {
             reread.listed_until.get_or_insert(uids.last().copied().unwrap_or(0));
         }
@@ -57,18 +103,20 @@ impl Folder {
         let unsettled = self.place().unsettled();
         self.take(connection, &unsettled).await?;
         if self.context.shutdown.is_cancelled() {
-            return Ok(());
+            return Ok(!uids.is_empty());
         }
+        // A backfill tells of its whole window.
+        let listed = if self.past.is_some() { &all } else { &uids };
         let covered = self.place().covered_until;
-        if !uids.is_empty() || first_run || self.note.is_some() {
-            let missing = uids.iter().copied().filter(|uid| self.place().is_gap(*uid)).collect();
+        if !uids.is_empty() || first_run || self.note.is_some() || self.past.is_some() {
+            let missing = listed.iter().copied().filter(|uid| self.place().is_gap(*uid)).collect();
             let note = self.note.take();
-            self.tell(Window { start: covered, end: now, listed: uids.len() as u64, missing, note }).await?;
+            self.tell(Window { start: covered, end: now, listed: listed.len() as u64, missing, note }).await?;
             self.place().covered_until = now;
             self.save(true).await?;
         }
         self.gauge(now);
-        Ok(())
+        Ok(!uids.is_empty())
     }
 
     /// Compares what the server lists of the last two days, and of the last thousand UIDs, with what was handed on: mail
@@ -80,15 +128,21 @@ impl Folder {
         }
         let today = jiff::Timestamp::from(self.producer.now()).to_zoned(TimeZone::UTC).date();
         let yesterday = today.saturating_sub(1.day());
-        let recent = connection.search(&format!("SINCE {}", yesterday.strftime("%-d-%b-%Y"))).await?;
+        let recent = connection.search(&since(yesterday)).await?;
         let highest = connection.search(&format!("UID {}:{last}", last.saturating_sub(SWEPT_UIDS).max(1))).await?;
-        let since = self.first_uid_wanted(connection).await?;
-        let mut missing: Vec<u32> = recent.iter().chain(&highest).copied().filter(|uid| *uid >= since).collect();
-        missing.extend(self.place().gaps.iter().map(|gap| gap.uid).collect::<Vec<_>>());
+        let wanted = self.first_uid_wanted(connection).await?;
+        let interval = Duration::from_secs(self.mailbox.config.sweep_interval_seconds);
+        let retry_gaps = self.gaps_tried_at.is_none_or(|at| at.elapsed() >= interval);
+        let mut missing: Vec<u32> = recent.iter().chain(&highest).copied().filter(|uid| *uid >= wanted).collect();
+        if retry_gaps {
+            self.gaps_tried_at = Some(Instant::now());
+            missing.extend(self.place().gaps.iter().map(|gap| gap.uid).collect::<Vec<_>>());
+        }
         missing.sort_unstable();
         missing.dedup();
         // What is above is for the next pass, which lists all of it: not only what is dated of these days.
         missing.retain(|uid| *uid <= last && !self.place().seen.contains(*uid));
+        missing.retain(|uid| retry_gaps || !self.place().is_gap(*uid));
         for uid in &missing {
             self.tries.remove(uid);
         }
@@ -114,7 +168,7 @@ impl Folder {
     async fn first_uid_wanted(&mut self, connection: &mut Connection) -> Result<u32, ImapError> {
         match self.mailbox.config.since_date() {
             Some(Ok(date)) => {
-                let wanted = connection.search(&format!("SINCE {}", date.strftime("%-d-%b-%Y"))).await?;
+                let wanted = connection.search(&since(date)).await?;
                 Ok(wanted.first().copied().unwrap_or(u32::MAX))
             }
             _ => Ok(1),
@@ -152,6 +206,8 @@ impl Folder {
 
     /// Fetches and hands on exactly these mails.
     async fn take(&mut self, connection: &mut Connection, uids: &[u32]) -> Result<(), ImapError> {
+        let mut done = 0;
+        self.report(0, uids.len());
         for group in uids.chunks(DESCRIBED_AT_ONCE) {
             let listed = match connection.describe(group).await {
                 // One mail that cannot be described must not hide the others.
@@ -164,6 +220,8 @@ impl Folder {
                 }
                 self.take_batch(connection, batch).await?;
                 self.save(false).await?;
+                done += batch.len();
+                self.report(done, uids.len());
             }
             for uid in group.iter().filter(|uid| listed.binary_search_by_key(uid, |mail| &mail.uid).is_err()) {
                 if self.context.shutdown.is_cancelled() {
@@ -173,6 +231,12 @@ impl Folder {
             }
         }
         Ok(())
+    }
+
+    fn report(&self, done: usize, of: usize) {
+        if let Some(past) = &self.past {
+            (past.report)(&self.name, done as u64, of as u64);
+        }
     }
 
     async fn describe_singly(&mut self, connection: &mut Connection, uids: &[u32]) -> Result<Vec<Listed>, ImapError> {
@@ -211,7 +275,10 @@ impl Folder {
         let mut fetched: std::collections::HashMap<u32, _> = fetched.into_iter().map(|mail| (mail.uid, mail)).collect();
         for listed in batch {
             match fetched.remove(&listed.uid) {
-                Some(fetched) => arrived.push(Arrived { listed: *listed, fetched, cut: None }),
+                Some(fetched) => {
+                    let known_as = self.place().known_as(listed.uid);
+                    arrived.push(Arrived { listed: *listed, fetched, cut: None, known_as });
+                }
                 None => absent.push(*listed),
             }
         }
@@ -227,9 +294,15 @@ impl Folder {
         let tries = self.tries.entry(mail.uid).or_default();
         *tries += 1;
         let tries = *tries;
+        let known_as = self.place().known_as(mail.uid);
+        if tries > MAX_TRIES && known_as.is_some() {
+            // Nothing is new: it stays a gap that is known by its header.
+            self.tries.remove(&mail.uid);
+            return Ok(());
+        }
         let (outcome, cut) = if tries > MAX_TRIES {
-            (connection.header(mail.uid).await, Some("unreadable"))
-        } else if mail.size > self.mailbox.config.max_message_bytes {
+            (connection.header(mail.uid).await, Some(UNREADABLE))
+        } else if mail.size > self.mailbox.config.max_message_bytes || self.larger.contains(&mail.uid) {
             (connection.beginning(mail.uid, BEGINNING_BYTES).await, Some("too_large"))
         } else {
             let whole = connection.bodies(&[mail.uid], u64::from(mail.size)).await;
@@ -238,7 +311,13 @@ impl Folder {
         match outcome {
             Ok(Some(fetched)) => {
                 self.tries.remove(&mail.uid);
-                self.hand_on(vec![Arrived { listed: mail, fetched, cut }]).await
+                let header_only = cut == Some(UNREADABLE);
+                let contacts = self.hand_on(vec![Arrived { listed: mail, fetched, cut, known_as }]).await?;
+                if header_only {
+                    self.place().note_unread(mail.uid, contacts.first().copied());
+                    self.save(true).await?;
+                }
+                Ok(())
             }
             Ok(None) => self.settle_absent(connection, mail.uid).await,
             Err(error) if tries >= 2 * MAX_TRIES => {
@@ -247,6 +326,9 @@ impl Folder {
             }
             Err(error) if error.leaves_connection() => Box::pin(self.take_one(connection, mail)).await,
             Err(error) => {
+                if matches!(error, ImapError::Overflow { .. }) {
+                    self.larger.insert(mail.uid);
+                }
                 self.careful_until = self.careful_until.max(mail.uid);
                 Err(error)
             }
@@ -284,21 +366,21 @@ impl Folder {
                 "a mail cannot be had; going on without it"
             );
             let received_at = received_at.unwrap_or(Timestamp::UNKNOWN);
-            self.producer.dead_letter("unreadable", &detail, received_at).await?;
+            self.producer.dead_letter(UNREADABLE, &detail, received_at).await?;
         }
         self.place().note_gap(uid, why);
         self.save(true).await
     }
 
-    async fn hand_on(&mut self, arrived: Vec<Arrived>) -> Result<(), ImapError> {
+    async fn hand_on(&mut self, arrived: Vec<Arrived>) -> Result<Vec<ContactId>, ImapError> {
         let uids: Vec<u32> = arrived.iter().map(|mail| mail.listed.uid).collect();
         let (uidvalidity, reread) = (self.place().uidvalidity, self.place().reread);
-        self.producer.produce(uidvalidity, reread, arrived).await?;
+        let contacts = self.producer.produce(uidvalidity, reread, arrived).await?;
         for uid in uids {
             self.tries.remove(&uid);
             self.place().note_seen(uid);
         }
-        Ok(())
+        Ok(contacts)
     }
 
     fn gauge(&mut self, now: Timestamp) {

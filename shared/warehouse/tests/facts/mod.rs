@@ -246,6 +246,8 @@ pub fn everything() -> ClassifiedItem {
         list_id: named("mail_list_id"),
         bulk: true,
         bounce_of: named("mail_bounce_of"),
+        bounce_status: None,
+        calendar: None,
         forwarded_by_staff: true,
         wrapper: named("mail_wrapper"),
         attachments: vec![channel::Attachment {

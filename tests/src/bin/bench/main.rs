@@ -4,6 +4,7 @@
 //! items stand beside the rate, because a busy machine changes the second and hardly the first.
 
 mod cdr;
+mod email;
 mod figures;
 mod pipeline;
 mod readback;
@@ -11,6 +12,7 @@ mod webhook;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use email::EmailFigures;
 use figures::Figures;
 use outcry_sandbox::{KafkaOptions, Stack, StackOptions};
 use outcry_tests::binary;
@@ -46,6 +48,8 @@ enum What {
     Webhook(webhook::Options),
     /// A table filled in the server: the time a sink takes to read back which rows of a batch are stored.
     Readback(readback::Options),
+    /// Mail: parsing, reading a mailbox, memory under a large mail, and the time until a new one is in Kafka.
+    Email(email::Options),
 }
 
 impl What {
@@ -54,48 +58,45 @@ impl What {
         match self {
             Self::Pipeline(_) => &["outcry-sandbox", "outcry-classifier", "outcry-sink"],
             Self::Cdr(_) => &["outcry-sandbox", "outcry-phone-connector"],
+            Self::Email(_) => &["outcry-sandbox", "outcry-email-connector"],
             Self::Webhook(_) => &["outcry-sandbox", "outcry-phone-connector", "outcry-classifier", "outcry-sink"],
             Self::Readback(_) => &["outcry-sandbox"],
         }
     }
 }
 
+/// What came of it.
+enum Measured {
+    Figures(Box<Figures>),
+    Readback(readback::Readback),
+    Email(EmailFigures),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).await {
-        Ok(outcome) => {
-            match (arguments.format, &outcome) {
-                (Format::Text, Outcome::Figures(figures)) => print!("{figures}"),
-                (Format::Json, Outcome::Figures(figures)) => println!("{}", figures.to_json()),
-                (Format::Text, Outcome::Readback(readback)) => print!("{readback}"),
-                (Format::Json, Outcome::Readback(readback)) => println!("{}", readback.to_json()),
-            }
-            if outcome.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    let measured = match run(&arguments).await {
+        Ok(measured) => measured,
         Err(error) => {
             eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
+    };
+    match (&measured, arguments.format) {
+        (Measured::Figures(figures), Format::Text) => print!("{figures}"),
+        (Measured::Figures(figures), Format::Json) => println!("{}", figures.to_json()),
+        (Measured::Readback(readback), Format::Text) => print!("{readback}"),
+        (Measured::Readback(readback), Format::Json) => println!("{}", readback.to_json()),
+        (Measured::Email(figures), Format::Text) => print!("{figures}"),
+        (Measured::Email(figures), Format::Json) => println!("{}", figures.to_json()),
+    }
+    match measured {
+        Measured::Figures(figures) if figures.lost > 0 || figures.doubled > 0 => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
     }
 }
 
-/// What was measured.
-enum Outcome {
-    Figures(Box<Figures>),
-    Readback(readback::Readback),
-}
-
-impl Outcome {
-    fn holds(&self) -> bool {
-        match self {
-            Self::Figures(figures) => figures.lost == 0 && figures.doubled == 0,
-            Self::Readback(_) => true,
-        }
-    }
-}
-
-async fn run(arguments: &Arguments) -> Result<Outcome> {
+async fn run(arguments: &Arguments) -> Result<Measured> {
     if cfg!(debug_assertions) {
         eprintln!("bench: this is a debug build; its figures say nothing. Use cargo run --release");
     }
@@ -105,14 +106,19 @@ async fn run(arguments: &Arguments) -> Result<Outcome> {
     eprintln!("bench: starting Kafka and ClickHouse");
     // As in production: the broker's code is compiled fully, at the price of a slower start.
     let kafka = KafkaOptions { fast_start: false, ..KafkaOptions::default() };
-    let stack = Stack::start(StackOptions { kafka, ..StackOptions::default() }).await?;
-    let of_figures = |figures| Outcome::Figures(Box::new(figures));
-    let outcome = match &arguments.what {
+    let mut servers = StackOptions { kafka, ..StackOptions::default() };
+    if matches!(arguments.what, What::Email(_)) {
+        servers = servers.with_dovecot();
+    }
+    let stack = Stack::start(servers).await?;
+    let of_figures = |figures| Measured::Figures(Box::new(figures));
+    let measured = match &arguments.what {
         What::Pipeline(options) => pipeline::run(&stack, options).await.map(of_figures),
         What::Cdr(options) => cdr::run(&stack, options).await.map(of_figures),
         What::Webhook(options) => webhook::run(&stack, options).await.map(of_figures),
-        What::Readback(options) => readback::run(&stack, options).await.map(Outcome::Readback),
+        What::Readback(options) => readback::run(&stack, options).await.map(Measured::Readback),
+        What::Email(options) => email::run(&stack, options).await.map(Measured::Email),
     };
     stack.stop().await;
-    outcome
+    measured
 }

@@ -14,6 +14,7 @@ mod door;
 mod front_faults;
 mod input_faults;
 mod load;
+mod mail_faults;
 mod network_faults;
 mod other_tests;
 mod phone_faults;
@@ -61,8 +62,10 @@ enum Format {
     Json,
 }
 
-const FAULTS: [&str; 17] =
-    ["F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F12b", "F13", "F15", "F16", "F18"];
+const FAULTS: [&str; 19] = [
+    "F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F9", "F10", "F11", "F12", "F12b", "F13", "F14", "F15", "F16",
+    "F18", "mailbox",
+];
 /// They strike their own sinks and proxies only, so that others may run beside them.
 const APART: [&str; 8] = ["F1", "F6", "F7", "F8", "F9", "F10", "commit-first", "rollup"];
 const CONTROLS: [&str; 3] = ["token-only", "commit-first", "rollup"];
@@ -84,6 +87,8 @@ async fn fault(world: &World, id: &str) -> Result<Row> {
         "F12b" => phone_faults::f12b(world).await,
         "F15" => phone_faults::f15(world).await,
         "F13" => other_tests::f13(world.rounds.of(500, 2_000, 100_000)),
+        "F14" => mail_faults::f14(world).await,
+        "mailbox" => mail_faults::mailbox(world).await,
         "F16" => other_tests::f16(world.rounds.of(2_000, 2_000, 1_000_000)),
         "F18" => network_faults::f18(world).await,
         "token-only" => controls::token_only(world).await,
