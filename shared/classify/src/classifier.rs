@@ -101,7 +101,7 @@ impl Classifier {
         amounts.clear();
         amount::find(input.text, detected.language, amounts);
 
-        let sums = Sums::of(&scan.found, folded);
+        let sums = Sums::of(&scan.found, &self.signals, folded);
         let kind = score::kind(&sums, input);
         let (category, secondary_categories) = score::categories(&sums);
         let (urgency, urgency_score, silent) = score::urgency(&scan.found, &self.signals, &sums, kind.label, input);

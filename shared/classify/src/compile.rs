@@ -29,6 +29,13 @@ impl Axis {
     }
 }
 
+/// What beside a word makes it say nothing, or the contrary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UndoneBy {
+    pub denial: bool,
+    pub supposition: bool,
+}
+
 /// What a matched pattern does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Action {
@@ -39,11 +46,14 @@ pub(crate) enum Action {
         weight: f32,
         /// A word of the matter that names no problem, such as "payment".
         topic: bool,
+        undone_by: UndoneBy,
     },
     /// Silences what it covers.
     Ignore(Axis),
     DenyNext,
     DenyPrevious,
+    /// What follows in the clause has not happened.
+    Suppose,
     /// Ends a clause; `sentence` if it ends a sentence.
     Break {
         sentence: bool,
@@ -159,6 +169,9 @@ impl<'a> Compiler<'a> {
             self.denials.push(pattern);
             self.entry(lexicon, word, action)?;
         }
+        for word in &lexicon.negation.supposing {
+            self.entry(lexicon, word, Action::Suppose)?;
+        }
         for word in &lexicon.negation.breaks {
             self.entry(lexicon, word, Action::Break { sentence: false })?;
         }
@@ -201,7 +214,7 @@ impl<'a> Compiler<'a> {
                 let index = self.label(lexicon, axis, label)?;
                 for (strength, entries) in words.by_strength() {
                     for entry in entries {
-                        for action in effects(axis, index, strength) {
+                        for action in self.effects(axis, index, strength) {
                             self.entry(lexicon, entry, action)?;
                         }
                     }
@@ -211,7 +224,9 @@ impl<'a> Compiler<'a> {
         for (signal, phrases) in &lexicon.urgency {
             let label = self.label(lexicon, Axis::Urgency, signal)?;
             for phrase in phrases {
-                self.entry(lexicon, phrase, Action::Speak { axis: Axis::Urgency, label, weight: 1.0, topic: false })?;
+                for action in self.effects(Axis::Urgency, label, Strength::Weak) {
+                    self.entry(lexicon, phrase, action)?;
+                }
             }
         }
         self.together(lexicon)
@@ -238,7 +253,7 @@ impl<'a> Compiler<'a> {
             self.rules.push(Rule {
                 parts: rule.parts.len().min(MAX_PARTS) as u8,
                 within: rule.within * lexicon.bytes_per_character(),
-                effects: effects(axis, index, rule.strength),
+                effects: self.effects(axis, index, rule.strength),
                 entry: format!("{}:{}", lexicon.language, words.join(" + ")).into(),
             });
         }
@@ -319,16 +334,22 @@ impl<'a> Compiler<'a> {
         }
         Ok(Matcher { automaton, patterns, actions, rules: self.rules, reach })
     }
-}
 
-/// What an entry does: a named problem is a complaint as well as a topic.
-fn effects(axis: Axis, label: u16, strength: Strength) -> Vec<Action> {
-    let weight = if axis == Axis::Urgency { 1.0 } else { strength.weight() };
-    let topic = axis == Axis::Category && strength != Strength::Problem;
-    let mut effects = vec![Action::Speak { axis, label, weight, topic }];
-    if strength == Strength::Problem && axis == Axis::Category {
-        // `Kind::ALL` starts with the complaint; a test holds it there.
-        effects.push(Action::Speak { axis: Axis::Kind, label: 0, weight: 2.0, topic: false });
+    /// What an entry does: a named problem is a complaint as well as a topic.
+    fn effects(&self, axis: Axis, label: u16, strength: Strength) -> Vec<Action> {
+        let weight = if axis == Axis::Urgency { 1.0 } else { strength.weight() };
+        let topic = axis == Axis::Category && strength != Strength::Problem;
+        let signal = if axis == Axis::Urgency { self.signals.get(label) } else { None };
+        let undone_by = UndoneBy {
+            denial: signal.is_none_or(|signal| !signal.even_if_denied),
+            supposition: signal.is_some_and(|signal| signal.event),
+        };
+        let mut effects = vec![Action::Speak { axis, label, weight, topic, undone_by }];
+        if strength == Strength::Problem && axis == Axis::Category {
+            let undone_by = UndoneBy { denial: true, supposition: false };
+            // `Kind::ALL` starts with the complaint; a test holds it there.
+            effects.push(Action::Speak { axis: Axis::Kind, label: 0, weight: 2.0, topic: false, undone_by });
+        }
+        effects
     }
-    effects
 }

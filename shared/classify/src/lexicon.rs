@@ -84,6 +84,9 @@ pub(crate) struct Negation {
     /// Words that end a clause, such as "but": nothing is denied across them.
     #[serde(default)]
     pub breaks: Vec<String>,
+    /// Words after which an event is only supposed, such as "what happens if", to the end of the clause.
+    #[serde(default)]
+    pub supposing: Vec<String>,
 }
 
 fn default_reach() -> u32 {
@@ -201,6 +204,12 @@ pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("de", include_str!("../lexicons/de.toml")),
     ("ja", include_str!("../lexicons/ja.toml")),
     ("zh", include_str!("../lexicons/zh.toml")),
+    ("nl", include_str!("../lexicons/nl.toml")),
+    ("pl", include_str!("../lexicons/pl.toml")),
+    ("tr", include_str!("../lexicons/tr.toml")),
+    ("ru", include_str!("../lexicons/ru.toml")),
+    ("ar", include_str!("../lexicons/ar.toml")),
+    ("hi", include_str!("../lexicons/hi.toml")),
 ];
 
 /// What each urgency signal does.

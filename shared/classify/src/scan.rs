@@ -4,7 +4,7 @@
 //! about money back. A denial within reach, and not across the end of a clause, turns an entry round. The third
 //! repetition of an entry is the last that counts, so that the work and the result stay bounded on any text.
 
-use crate::compile::{Action, Axis, MAX_PARTS, Matcher};
+use crate::compile::{Action, Axis, MAX_PARTS, Matcher, UndoneBy};
 use crate::fold::Folded;
 
 /// Something that speaks for a label.
@@ -37,6 +37,7 @@ struct Hit {
     start: u32,
     end: u32,
     denied: bool,
+    supposed: bool,
     weight: f32,
 }
 
@@ -46,6 +47,7 @@ struct PartSeen {
     start: u32,
     end: u32,
     denied: bool,
+    supposed: bool,
 }
 
 /// Room that is used again from text to text, so that a text costs no allocation.
@@ -67,6 +69,7 @@ const MAX_FIRINGS: u8 = 2;
 #[derive(Default)]
 struct Place {
     denial_end: Option<u32>,
+    supposition_end: Option<u32>,
     clause_from: u32,
     sentence_from: u32,
 }
@@ -84,21 +87,23 @@ impl Scan {
             let end = found.end() as u32 - u32::from(pattern.trail);
             let actions = &matcher.actions[pattern.actions.start as usize..pattern.actions.end as usize];
             let denied = !pattern.denies_itself && place.denies(start, matcher.reach);
+            let supposed = place.supposes(start);
             let mut speaks = false;
             for action in actions {
                 match *action {
                     Action::Break { sentence } => place.end_clause(end, sentence),
                     Action::DenyNext => place.denial_end = Some(end),
+                    Action::Suppose => place.supposition_end = Some(end),
                     Action::DenyPrevious => self.deny_previous(matcher, start, place.clause_from),
                     Action::Part { rule, part } => {
-                        let seen = PartSeen { epoch: self.epoch, start, end, denied };
+                        let seen = PartSeen { epoch: self.epoch, start, end, denied, supposed };
                         self.part(matcher, rule, part, seen, place.sentence_from);
                     }
                     Action::Speak { .. } | Action::Ignore(_) => speaks = true,
                 }
             }
             if speaks && let Some(weight) = self.repetition(index) {
-                self.hits.push(Hit { pattern: index as u32, start, end, denied, weight });
+                self.hits.push(Hit { pattern: index as u32, start, end, denied, supposed, weight });
             }
         }
         self.settle(matcher);
@@ -160,6 +165,7 @@ impl Scan {
         let start = parts.iter().map(|part| part.start).min().unwrap_or(seen.start);
         let end = parts.iter().map(|part| part.end).max().unwrap_or(seen.end);
         let denied = parts.iter().any(|part| part.denied);
+        let supposed = parts.iter().any(|part| part.supposed);
         let (epoch, times) = &mut self.fired[number];
         if *epoch != self.epoch {
             (*epoch, *times) = (self.epoch, 0);
@@ -170,8 +176,9 @@ impl Scan {
         let repetition = REPETITION_WEIGHT[usize::from(*times)];
         *times += 1;
         for effect in &rule_is.effects {
-            if let Action::Speak { axis, label, weight, topic } = *effect {
+            if let Action::Speak { axis, label, weight, topic, undone_by } = *effect {
                 let source = Source::Rule(rule);
+                let denied = undone_by.apply(denied, supposed);
                 self.found.push(Found { axis, label, weight: weight * repetition, topic, start, end, denied, source });
             }
         }
@@ -182,10 +189,11 @@ impl Scan {
         for hit in &self.hits {
             let pattern = &matcher.patterns[hit.pattern as usize];
             for action in &matcher.actions[pattern.actions.start as usize..pattern.actions.end as usize] {
-                let (start, end, denied) = (hit.start, hit.end, hit.denied);
+                let (start, end) = (hit.start, hit.end);
                 let found = match *action {
-                    Action::Speak { axis, label, weight, topic } => {
+                    Action::Speak { axis, label, weight, topic, undone_by } => {
                         let source = Source::Pattern(hit.pattern);
+                        let denied = undone_by.apply(hit.denied, hit.supposed);
                         Found { axis, label, weight: weight * hit.weight, topic, start, end, denied, source }
                     }
                     Action::Ignore(axis) => Found {
@@ -233,10 +241,20 @@ impl Place {
         self.denial_end.is_some_and(|end| end <= start && start - end <= reach && self.clause_from <= end)
     }
 
+    fn supposes(&self, start: u32) -> bool {
+        self.supposition_end.is_some_and(|end| end <= start && self.clause_from <= end)
+    }
+
     fn end_clause(&mut self, end: u32, sentence: bool) {
         self.clause_from = end;
         if sentence {
             self.sentence_from = end;
         }
+    }
+}
+
+impl UndoneBy {
+    fn apply(self, denied: bool, supposed: bool) -> bool {
+        (denied && self.denial) || (supposed && self.supposition)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Sums {
     pub negative: f32,
     pub positive: f32,
     pub questions: u32,
+    /// Something happened of which nobody writes but to complain.
+    pub grievance: bool,
     pub shouting: bool,
 }
 
@@ -32,6 +34,9 @@ const MORE_OF_A_TOPIC: f32 = 0.25;
 const SECONDARY_SHARE: f32 = 0.35;
 const MAX_SECONDARY: usize = 3;
 
+/// What a grievance such as an injury adds to a complaint: alone it makes one, beside loud praise it does not.
+const GRIEVANCE: f32 = 2.5;
+
 const COMPLAINT: usize = 0;
 const QUESTION: usize = 1;
 const PRAISE: usize = 2;
@@ -39,7 +44,7 @@ const REQUEST: usize = 3;
 const SPAM: usize = 4;
 
 impl Sums {
-    pub fn of(found: &[Found], folded: &Folded) -> Self {
+    pub fn of(found: &[Found], signals: &Signals, folded: &Folded) -> Self {
         let mut sums = Self::default();
         let mut topics = [0.0_f32; 14];
         for found in found {
@@ -56,7 +61,9 @@ impl Sums {
                     }
                 }
                 Axis::Sentiment => sums.add_sentiment(label, weight, found.denied),
-                Axis::Urgency => {}
+                Axis::Urgency => {
+                    sums.grievance |= !found.denied && signals.get(found.label).is_some_and(|signal| signal.complaint);
+                }
             }
         }
         for (sum, topic) in sums.category.iter_mut().zip(topics) {
@@ -110,6 +117,7 @@ pub(crate) fn kind(sums: &Sums, input: &Input) -> Scored<Kind> {
     }
     let mut totals = sums.kind;
     totals[COMPLAINT] += 0.7 * sums.negative + if sums.shouting && sums.negative > 0.0 { 1.0 } else { 0.0 };
+    totals[COMPLAINT] += if sums.grievance { GRIEVANCE } else { 0.0 };
     totals[PRAISE] += 0.6 * sums.positive;
     totals[QUESTION] += 1.2 * sums.questions as f32;
     match input.circumstances.rating {

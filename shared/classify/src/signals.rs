@@ -38,6 +38,15 @@ struct Entry {
     /// Added to the sum; may be negative.
     #[serde(default)]
     points: i32,
+    /// A denied word says the same: "no insulin left" is no better than "insulin".
+    #[serde(default)]
+    even_if_denied: bool,
+    /// An event: what is only supposed ("what happens if my card is stolen?") is none.
+    #[serde(default)]
+    event: bool,
+    /// Who writes of it complains, whatever the words.
+    #[serde(default)]
+    complaint: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -56,6 +65,12 @@ pub(crate) struct Signal {
     pub at_least: i32,
     /// What it adds to the sum.
     pub points: i32,
+    /// A denial before or after its words changes nothing.
+    pub even_if_denied: bool,
+    /// Does not count where it is only supposed.
+    pub event: bool,
+    /// Speaks for a complaint as well.
+    pub complaint: bool,
 }
 
 /// All signals, in the order of their names.
@@ -78,6 +93,9 @@ impl Signals {
                         None => 0,
                     },
                     points: entry.points,
+                    even_if_denied: entry.even_if_denied,
+                    event: entry.event,
+                    complaint: entry.complaint,
                 })
                 .collect(),
         ))
