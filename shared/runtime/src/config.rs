@@ -30,8 +30,18 @@ pub const SECTIONS: &[&str] = &[
 ];
 
 /// Keys that hold secrets, in any section. `KEY_file` names a file to read instead; a dump shows `***`.
-const SECRET_KEYS: &[&str] =
-    &["password", "token", "secret", "secrets", "key", "client_secret", "refresh_token", "access_token", "hash_key"];
+const SECRET_KEYS: &[&str] = &[
+    "password",
+    "api_password",
+    "token",
+    "secret",
+    "secrets",
+    "key",
+    "client_secret",
+    "refresh_token",
+    "access_token",
+    "hash_key",
+];
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]

@@ -38,8 +38,11 @@ pub(super) fn parse_mailboxes(value: &[u8], hint: Option<&str>) -> Vec<Mailbox> 
             let written = entry.address.map(|address| reveal(&address, &names)).unwrap_or_default();
             match clean_address(&written) {
                 Some(address) => Some(Mailbox { address, name }),
-                // Some software encodes the address with the name.
-                None => name.as_deref().and_then(address_within).map(|address| Mailbox { address, name: None }),
+                // Some software encodes the address with the name, or forgets a bracket between them.
+                None => {
+                    let within = name.as_deref().and_then(address_within).or_else(|| address_within(&written));
+                    within.map(|address| Mailbox { address, name: None })
+                }
             }
         })
         .collect()
@@ -102,6 +105,8 @@ pub(super) fn clean_address(written: &str) -> Option<String> {
     let sane = !local.is_empty()
         && !domain.is_empty()
         && written.len() <= 320
+        // Both brackets of a domain literal, or none.
+        && domain.starts_with('[') == domain.ends_with(']')
         && !written.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>'));
     sane.then(|| normalise_email(written))
 }

@@ -312,11 +312,11 @@ fn head(number: u32) -> String {
 fn typical(number: u32) -> Vec<u8> {
     let sentence = "The parcel was promised for Monday, and nobody answers the telephone. ";
     let text =
-        format!("Hello,\r\n\r\norder {number} is late. {}\r\n\r\nRegards\r\nJ=C3=BCrgen\r\n", sentence.repeat(3));
+        format!("Hello,\r\n\r\norder {number} is late. {}\r\n\r\nRegards\r\nJ=C3=BCrgen\r\n", sentence.repeat(6));
     let quoted = "On Mon, 2 Mar 2026 at 08:00, Acme wrote:\r\n> Thank you for your order.\r\n> It is on its way.\r\n";
     let html = format!(
         "<html><body><p>Hello,</p><p>order <b>{number}</b> is late. {}</p><p>Regards<br>J=C3=BCrgen</p></body></html>\r\n",
-        sentence.repeat(3)
+        sentence.repeat(6)
     );
     let part = |kind: &str, body: &str| {
         format!(

@@ -4,6 +4,7 @@
 //! items stand beside the rate, because a busy machine changes the second and hardly the first.
 
 mod cdr;
+mod classify;
 mod email;
 mod figures;
 mod pipeline;
@@ -42,6 +43,9 @@ enum Format {
 enum What {
     /// Raw topic preloaded, classifier and sink started: time until every item can be queried.
     Pipeline(pipeline::Options),
+    /// Models trained on labelled data: accuracy, CPU time and speed, beside fastText and scikit-learn in the same run. Needs
+    /// no servers.
+    Classify(classify::Options),
     /// A CDR file followed by the phone connector: rows a second, and CPU time for each million.
     Cdr(cdr::Options),
     /// Signed call events over HTTP: the rate of durable answers, and the time until an event can be queried.
@@ -57,6 +61,7 @@ impl What {
     fn packages(&self) -> &'static [&'static str] {
         match self {
             Self::Pipeline(_) => &["outcry-sandbox", "outcry-classifier", "outcry-sink"],
+            Self::Classify(_) => &[],
             Self::Cdr(_) => &["outcry-sandbox", "outcry-phone-connector"],
             Self::Email(_) => &["outcry-sandbox", "outcry-email-connector"],
             Self::Webhook(_) => &["outcry-sandbox", "outcry-phone-connector", "outcry-classifier", "outcry-sink"],
@@ -75,6 +80,15 @@ enum Measured {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let What::Classify(options) = &arguments.what {
+        return match classify::run(options, arguments.format == Format::Json) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let measured = match run(&arguments).await {
         Ok(measured) => measured,
         Err(error) => {
@@ -116,6 +130,8 @@ async fn run(arguments: &Arguments) -> Result<Measured> {
         What::Pipeline(options) => pipeline::run(&stack, options).await.map(of_figures),
         What::Cdr(options) => cdr::run(&stack, options).await.map(of_figures),
         What::Webhook(options) => webhook::run(&stack, options).await.map(of_figures),
+        // Needs no servers: it never comes here.
+        What::Classify(_) => Ok(of_figures(Figures::default())),
         What::Readback(options) => readback::run(&stack, options).await.map(Measured::Readback),
         What::Email(options) => email::run(&stack, options).await.map(Measured::Email),
     };
