@@ -107,6 +107,11 @@ impl SmtpServer {
     pub fn fail_next(&self, code: u16, count: usize) {
         lock(&self.state.failures).extend(std::iter::repeat_n(code, count));
     }
+
+    /// Failures that were asked for and have not been given yet.
+    pub fn failures_left(&self) -> usize {
+        lock(&self.state.failures).len()
+    }
 }
 
 impl Drop for SmtpServer {
